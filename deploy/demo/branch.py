@@ -1,0 +1,72 @@
+"""The branch before its first loan: staff on the register, partners admitted, agreements in force."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from deploy.demo.client import Client
+from deploy.demo.policies import Assumptions, assumptions
+
+POLICY = {"cn-branch": "branch", "us-sba": "branch-us-sba"}
+CURRENCY = {"cn-branch": "CNY", "us-sba": "USD"}
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Who acts on one facility, all different people; `approvers` from the lowest level up."""
+
+    lead: str
+    assistant: str
+    resolver: str
+    reviewer: str
+    approvers: tuple[str, ...]
+    appraisers: tuple[str, str]
+
+
+class Branch:
+    """People and agreements of one profile, from its dated file."""
+
+    def __init__(self, profile: str, on: date) -> None:
+        self.profile = profile
+        self.terms: Assumptions = assumptions(POLICY[profile], on)
+        self.effective = self.terms.version.effective
+
+    def crew(self, number: int) -> Crew:
+        """The crew of the `number`th life: everybody takes turns, nobody has two parts in one file."""
+        managers, reviewers = self.terms.words("staff", "managers"), self.terms.words("staff", "reviewers")
+        appraisers = self.terms.words("staff", "appraisers")
+        apart = 1 + number // len(managers) % (len(managers) - 1)
+        return Crew(
+            lead=managers[number % len(managers)],
+            assistant=managers[(number + apart) % len(managers)],
+            resolver=reviewers[(number + 1) % len(reviewers)],
+            reviewer=reviewers[number % len(reviewers)],
+            approvers=tuple(str(row["id"]) for row in self.terms.rows("staff", "approvers")),
+            appraisers=(appraisers[0], appraisers[1]),
+        )
+
+    async def open(self, client: Client) -> None:
+        """Register everybody and admit every agreement; repeatable, each step has its own idempotency key."""
+        for staff, role, level in self._everybody():
+            body = {"staff_id": staff, "branch": "branch", "role": role, "level": level}
+            body["trained_until"] = self.terms.day("staff", "trained_until").isoformat()
+            await self._post(client, "application", "/v1/staff", body, key=f"staff:{staff}")
+        for partner in self.terms.rows("partners"):
+            await self._post(client, "guarantee", "/v1/partners", dict(partner), key=f"partner:{partner['partner_id']}")
+        for row in self.terms.rows("agreements"):
+            currency = CURRENCY[self.profile]
+            body = {**row, "capacity": {"amount": row["capacity"], "currency": currency}}
+            body |= {"effective": self.effective.isoformat(), "source": self.terms.version.ref}
+            await self._post(client, "guarantee", "/v1/agreements", body, key=f"agreement:{row['code']}")
+
+    def _everybody(self) -> list[tuple[str, str, str]]:
+        people = [(name, "customer_manager", "sub-branch") for name in self.terms.words("staff", "managers")]
+        people += [(name, "reviewer", "branch") for name in self.terms.words("staff", "reviewers")]
+        people += [(row["id"], "approver", row["level"]) for row in self.terms.rows("staff", "approvers")]
+        people.append(("inspector", "inspector", "branch"))
+        return people
+
+    async def _post(self, client: Client, service: str, path: str, body: dict[str, Any], *, key: str) -> None:
+        await client.post(service, path, body, actor="admin", role="admin", org="branch", key=key)

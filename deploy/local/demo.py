@@ -1,0 +1,207 @@
+"""`make demo`: starts the whole platform, sends a portfolio of loans through their lives, and shows the branch report.
+
+Without LOANS a generated Chinese branch; with LOANS=path the public SBA loan format. LIMIT, SEED and REPLICAS as
+environment variables; `--once` ends after the report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import resource
+import signal
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import httpx
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from deploy.demo import generator, sample, sba, sba_life
+from deploy.demo.branch import Branch
+from deploy.demo.client import Client
+from deploy.demo.journal import Entry, read_journal
+from deploy.demo.lives import Life
+from deploy.demo.replay import Progress, Replay, progress_bar
+from deploy.demo.report import Findings, accounts, reconcile, render
+from deploy.local import stack
+from deploy.local.process import ChildFailed
+from libs.events.catalogue import TOPICS
+from libs.runtime import migrate
+from libs.runtime.database import open_engine
+from libs.runtime.policies import PolicyBook, read_profile
+from libs.runtime.scheduler import Scheduler
+from libs.runtime.settings import Settings
+from libs.runtime.wiring import Parts
+
+LIMIT_DEFAULT = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Portfolio:
+    """What goes in: the lives, how they were chosen, and what of the file was rejected."""
+
+    lives: tuple[Life, ...]
+    profile: str
+    told: str
+    rejected: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came out: the report, what does not reconcile, and how long the job took."""
+
+    report: str
+    findings: Findings
+    published: dict[str, int]
+    applied: dict[str, dict[str, int]]
+    seconds: float
+
+
+def read_portfolio(path: str, limit: int, seed: int) -> Portfolio:
+    """The lives to replay: a stratified sample of the file at `path`, or a generated branch without one."""
+    if not path:
+        lives = tuple(generator.generate(limit, seed))
+        return Portfolio(lives, "cn-branch", f"{limit} generated loans of a Chinese branch, seed {seed}", {})
+    drawn = sample.stratified(sba.read(Path(path)), limit, seed)
+    lives = tuple(sba_life.life(record, seed) for record in drawn.records)
+    rejected = dict(drawn.rejected)
+    told = f"{len(lives)} of {drawn.accepted} loans of {path}, stratified by outcome and approval year, seed {seed}"
+    return Portfolio(lives, "us-sba", told, rejected)
+
+
+async def play(platform: stack.Stack, portfolio: Portfolio, show: object = None) -> Outcome:
+    """Run the main job on a running stack and reconcile what came out of it."""
+    started = time.monotonic()
+    client = Client(platform.urls, platform.issuer)
+    observer = open_engine(migrate.role_url(platform.admin_url, migrate.OBSERVER), schema="clock", pool_size=4)
+    readers, handled = await _readers(platform)
+    parts = clock_parts(platform)
+    lives = portfolio.lives
+    try:
+        async with Scheduler(parts, observer, readers) as scheduler:
+            branch = Branch(portfolio.profile, min(life.applied_on for life in lives))
+            moves = generator.indices(lives, int(os.environ.get("SEED", "1")))
+            display = progress_bar(started) if show is None else _silent
+            await Replay(
+                lives, moves, branch, client, scheduler, platform.stand_ins["partner"], display
+            ).run()
+            seconds = time.monotonic() - started
+    finally:
+        await client.close()
+        await _dispose(observer, parts.engine)
+    entries = await read_journal(platform.bootstrap, [platform.topic_prefix + topic for topic in TOPICS])
+    return await _outcome(platform, lives, entries, handled, seconds)
+
+
+def _silent(_: Progress) -> None:
+    return
+
+
+async def _outcome(
+    platform: stack.Stack, lives: tuple[Life, ...], entries: list[Entry], handled: dict[str, list[str]], seconds: float
+) -> Outcome:
+    published = dict(Counter(entry.type for entry in entries))
+    applied = await _applied(platform, handled)
+    found = accounts(entries, lives[0].amount.currency)
+    findings = reconcile(lives, found, published, applied)
+    return Outcome(render(lives, found, published, findings), findings, published, applied, seconds)
+
+
+async def _dispose(*engines: AsyncEngine) -> None:
+    for engine in engines:
+        await engine.dispose()
+
+
+async def _readers(platform: stack.Stack) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Who reads which topics, and which event types each handles, as the services themselves say."""
+    reads: dict[str, list[str]] = {}
+    handles: dict[str, list[str]] = {}
+    async with httpx.AsyncClient(trust_env=False) as http:
+        for name, urls in platform.urls.items():
+            status = (await http.get(f"{urls[0]}/ops/status")).json()
+            reads[name], handles[name] = status["reads"], status["handles"]
+    return reads, handles
+
+
+async def _applied(platform: stack.Stack, handled: dict[str, list[str]]) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    async with httpx.AsyncClient(trust_env=False) as http:
+        for name, urls in platform.urls.items():
+            seen = (await http.get(f"{urls[0]}/ops/applied")).json()
+            counts[name] = {kind: seen.get(kind, 0) for kind in handled[name] if not kind.startswith("day.")}
+    return counts
+
+
+def clock_parts(platform: stack.Stack) -> Parts:
+    """The scheduler's own parts: the schema `clock` and a relay, no reader."""
+    settings = Settings.model_validate(
+        {
+            "database_url": migrate.role_url(platform.admin_url, "clock"),
+            "kafka_bootstrap": platform.bootstrap,
+            "profile": platform.profile,
+            "topic_prefix": platform.topic_prefix,
+            "jwks_path": platform.issuer.jwks_path,
+        }
+    )
+    engine = open_engine(settings.database_url, schema="clock", pool_size=6)
+    policies = PolicyBook(read_profile(settings.profile))
+    return Parts(
+        name="clock",
+        settings=settings,
+        engine=engine,
+        policies=policies,
+        reads=(),
+        reactions={},
+        timers={},
+        partners={},
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """The command line of `make demo`."""
+    options = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    options.add_argument("--once", action="store_true", help="end after the report")
+    once: bool = options.parse_args(arguments).once
+    limit = int(os.environ.get("LIMIT") or LIMIT_DEFAULT)
+    seed = int(os.environ.get("SEED") or 1)
+    portfolio = read_portfolio(os.environ.get("LOANS", ""), limit, seed)
+    print(f"Input: {portfolio.told}")
+    if portfolio.rejected:
+        print(f"Rejected rows of the file: {sum(portfolio.rejected.values())} ({portfolio.rejected})")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    begun = time.monotonic()
+    try:
+        with stack.running(profile=portfolio.profile, replicas=int(os.environ.get("REPLICAS") or 1)) as platform:
+            print(f"Stack of {len(platform.children)} processes is up after {time.monotonic() - begun:.0f} s", flush=True)
+            outcome = asyncio.run(play(platform, portfolio))
+            _show(platform, outcome, len(portfolio.lives))
+            if not once:
+                print("\nThe platform stays up; Ctrl-C ends it.", flush=True)
+                signal.pause()
+    except KeyboardInterrupt:
+        print("\nEnding.")
+        return 0
+    except ChildFailed as failure:
+        print(f"\n{failure}", file=sys.stderr)
+        return 1
+    return 1 if outcome.findings.problems else 0
+
+
+def _show(platform: stack.Stack, outcome: Outcome, lives: int) -> None:
+    print(outcome.report)
+    events = sum(outcome.published.values())
+    print(f"{outcome.seconds:.1f} s, {lives / outcome.seconds:.1f} lives/s, {events / outcome.seconds:.0f} events/s")
+    print(f"peak memory of this driver {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB")
+    print("\nLook at:")
+    print(f"  operators' console   {platform.urls['console'][0]}/")
+    for name, urls in platform.urls.items():
+        print(f"  {name:<20} {urls[0]}/docs")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

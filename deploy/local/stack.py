@@ -1,0 +1,162 @@
+"""The whole platform on one machine: PostgreSQL, Kafka, every service as its own process, and the stand-ins.
+
+`running()` starts everything in order, yields addresses, and ends everything in reverse; the children die with this
+process even when it is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError
+
+from deploy.local import kafka, postgres
+from deploy.local.process import Child, free_ports, spawn, terminate
+from libs.events.catalogue import TOPICS
+from libs.runtime import migrate
+from libs.runtime.auth import Issuer
+
+ROOT = Path(__file__).resolve().parents[2]
+HOME = ROOT / "var"
+SERVICES = ("application", "rating", "collateral", "guarantee", "incentive", "console")
+STAND_INS = {"core_bank": "deploy.demo.core_bank:app", "partner": "deploy.demo.partner:app"}
+PARTITIONS = 12
+UVICORN = ("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning")
+
+
+@dataclass(slots=True)
+class Stack:
+    """Addresses of a running stack; `urls` has one entry per replica of each service."""
+
+    admin_url: str
+    bootstrap: str
+    profile: str
+    issuer: Issuer
+    topic_prefix: str
+    urls: dict[str, list[str]] = field(default_factory=dict)
+    stand_ins: dict[str, str] = field(default_factory=dict)
+    children: dict[str, Child] = field(default_factory=dict)
+
+    def environment(self, service: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The variables one process of `service` is configured by."""
+        return {
+            **os.environ,
+            "DATABASE_URL": migrate.role_url(self.admin_url, service),
+            "KAFKA_BOOTSTRAP": self.bootstrap,
+            "PROFILE": self.profile,
+            "TOPIC_PREFIX": self.topic_prefix,
+            "JWKS_PATH": str(self.issuer.jwks_path),
+            "CORE_BANK_URL": self.stand_ins.get("core_bank", "http://127.0.0.1:1"),
+            "PARTNER_URL": self.stand_ins.get("partner", "http://127.0.0.1:1"),
+            "CONSOLE_SERVICES": json.dumps({name: urls[0] for name, urls in self.urls.items()}),
+            "OPERATOR_TOKEN": self.issuer.token("console", "operator"),
+            **(extra or {}),
+        }
+
+    def start(self, name: str, app: str, port: int, logs: Path, extra: Mapping[str, str] | None = None) -> Child:
+        """Start one process under uvicorn; the caller waits for it to be ready."""
+        service = name.partition("-")[0]
+        child = spawn(
+            name,
+            [sys.executable, "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", str(port), *UVICORN],
+            log=logs / f"{name}.log",
+            env=self.environment(service, extra),
+            cwd=ROOT,
+        )
+        self.children[name] = child
+        return child
+
+
+@contextmanager
+def running(
+    *,
+    profile: str,
+    home: Path = HOME,
+    replicas: int = 1,
+    services: tuple[str, ...] = SERVICES,
+    extra: Mapping[str, Mapping[str, str]] | None = None,
+) -> Iterator[Stack]:
+    """A fresh stack for `profile`: databases and topics are new each time, unless the servers are the user's own.
+
+    `extra` adds variables for one process by its name (`rating-1`). On the user's own servers (DATABASE_URL,
+    KAFKA_BOOTSTRAP) the schemas are migrated and the topics of a prefix of this run are created.
+    """
+    with ExitStack() as stack:
+        admin_url = os.environ.get("DATABASE_URL")
+        if admin_url is None:
+            postgres.wipe(home)
+            admin_url = stack.enter_context(postgres.running(home))
+        bootstrap, prefix = os.environ.get("KAFKA_BOOTSTRAP"), f"run-{secrets.token_hex(3)}."
+        if bootstrap is None:
+            kafka.wipe(home)
+            bootstrap, prefix = stack.enter_context(kafka.running(home)), ""
+        _prepare(admin_url, bootstrap, prefix)
+        platform = Stack(admin_url, bootstrap, profile, Issuer(home / "issuer"), prefix)
+        stack.callback(lambda: terminate(*platform.children.values()))
+        _start_all(platform, home / "logs", replicas, services, extra or {})
+        yield platform
+
+
+def _prepare(admin_url: str, bootstrap: str, prefix: str) -> None:
+    """Schemas by migrations, topics by the contract."""
+    with ThreadPoolExecutor(1) as pool:  # alembic and the admin client run event loops of their own
+        pool.submit(asyncio.run, migrate.provision(admin_url)).result()
+        for service in migrate.SERVICES:
+            pool.submit(migrate.upgrade, service, admin_url).result()
+        pool.submit(asyncio.run, create_topics(bootstrap, prefix)).result()
+
+
+async def create_topics(bootstrap: str, prefix: str) -> None:
+    """Every topic of the contract: the same partition count everywhere, one for the clock; nothing ever expires."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        cluster = await admin.describe_cluster()
+        copies = min(3, len(cluster["brokers"]))
+        config = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
+        if copies == 3:  # noqa: PLR2004 - a write must be on two of three
+            config["min.insync.replicas"] = "2"
+        topics = [
+            NewTopic(prefix + name, 1 if name == "clock" else PARTITIONS, copies, topic_configs=config) for name in TOPICS
+        ]
+        try:
+            await admin.create_topics(topics)
+        except TopicAlreadyExistsError:
+            return
+        while True:
+            described = await admin.describe_topics([topic.name for topic in topics])
+            if all(part["leader"] >= 0 for topic in described for part in topic["partitions"]) and described:
+                return
+            await asyncio.sleep(0.05)
+    finally:
+        await admin.close()
+
+
+def _start_all(
+    platform: Stack, logs: Path, replicas: int, services: tuple[str, ...], extra: Mapping[str, Mapping[str, str]]
+) -> None:
+    ports = iter(free_ports(len(STAND_INS) + replicas * len(services)))
+    for name, app in STAND_INS.items():
+        port = next(ports)
+        platform.stand_ins[name] = f"http://127.0.0.1:{port}"
+        platform.start(name, app, port, logs)
+    places = [(service, number, next(ports)) for service in services for number in range(1, replicas + 1)]
+    for service, _, port in places:
+        platform.urls.setdefault(service, []).append(f"http://127.0.0.1:{port}")
+    for service, number, port in places:
+        name = f"{service}-{number}"
+        platform.start(name, f"services.{service}.main:app", port, logs, extra.get(name))
+    for name, url in platform.stand_ins.items():
+        platform.children[name].wait_ready(f"{url}/health/ready")
+    for service, number, port in places:
+        platform.children[f"{service}-{number}"].wait_ready(f"http://127.0.0.1:{port}/health/ready", timeout_s=120)

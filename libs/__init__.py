@@ -1,0 +1,1 @@
+"""Libraries under the services: kernel (words), events (contract), runtime (plumbing)."""

@@ -1,0 +1,14 @@
+"""The whole catalogue in one import: every publisher's module is loaded, so every wire name is known."""
+
+from __future__ import annotations
+
+from libs.events import application, clock, collateral, guarantee, incentive, rating
+from libs.events.envelope import CATALOGUE, Kind
+
+TOPICS = ("application", "rating", "collateral", "guarantee", "incentive", "clock")
+MODULES = (application, rating, collateral, guarantee, incentive, clock)
+
+
+def kinds() -> tuple[Kind, ...]:
+    """Every event type, by topic and in the order of its module."""
+    return tuple(sorted(CATALOGUE.values(), key=lambda kind: TOPICS.index(kind.topic)))

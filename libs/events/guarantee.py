@@ -1,0 +1,202 @@
+"""What guarantee publishes: capacity held, covers bound and active, premiums, claims, and recoveries shared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import partial
+
+from libs.events.envelope import event
+from libs.kernel.money import Money
+
+_event = partial(event, "guarantee")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareOf:
+    """One party's weight in the sharing of a loss; `bank` is the bank itself."""
+
+    party: str
+    weight: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartOf:
+    """One party's exact part of an amount."""
+
+    party: str
+    amount: Money
+
+
+@_event("cover.requested")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverRequested:
+    """Cover was asked from the admitted partner under an agreement."""
+
+    facility_id: str
+    cover_id: str
+    agreement: str
+    partner: str
+    amount: Money
+
+
+@_event("capacity.reserved")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapacityReserved:
+    """The partner's capacity under the agreement was held for this cover."""
+
+    facility_id: str
+    cover_id: str
+    agreement: str
+    amount: Money
+
+
+@_event("capacity.released")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapacityReleased:
+    """A hold that did not become a cover, or the part not needed, went back."""
+
+    facility_id: str
+    cover_id: str
+    agreement: str
+    amount: Money
+    reason: str
+
+
+@_event("cover.bound")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverBound:
+    """The partner agreed: the guaranteed amount and the shares in which a loss will be split."""
+
+    facility_id: str
+    cover_id: str
+    agreement: str
+    partner: str
+    amount: Money
+    guaranteed: Money
+    shares: tuple[ShareOf, ...]
+
+
+@_event("cover.refused")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverRefused:
+    """No cover: the partner's or the agreement's reason (capacity, suspension, terms)."""
+
+    facility_id: str
+    cover_id: str
+    agreement: str
+    reason: str
+
+
+@_event("cover.activated")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverActivated:
+    """The cover is in force for what was disbursed."""
+
+    facility_id: str
+    cover_id: str
+    loan_id: str
+    amount: Money
+
+
+@_event("premium.due")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PremiumDue:
+    """The premium or guarantee fee fell due, and who pays it."""
+
+    facility_id: str
+    cover_id: str
+    amount: Money
+    payer: str
+    due: date
+
+
+@_event("premium.paid")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PremiumPaid:
+    """The premium was paid."""
+
+    facility_id: str
+    cover_id: str
+    amount: Money
+
+
+@_event("claim.filed")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimFiled:
+    """The waiting period passed and arrears stand: the bank claimed the partners' shares of `loss`."""
+
+    facility_id: str
+    cover_id: str
+    claim_id: str
+    loss: Money
+    claimed: Money
+
+
+@_event("claim.accepted")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimAccepted:
+    """The partner accepted the claim and must pay by `pay_by`."""
+
+    facility_id: str
+    cover_id: str
+    claim_id: str
+    amount: Money
+    pay_by: date
+
+
+@_event("claim.denied")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimDenied:
+    """The partner denied the claim with its reason; the loss stays with the bank."""
+
+    facility_id: str
+    cover_id: str
+    claim_id: str
+    reason: str
+
+
+@_event("claim.withdrawn")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimWithdrawn:
+    """The borrower cured before payment; the claim fell away."""
+
+    facility_id: str
+    cover_id: str
+    claim_id: str
+
+
+@_event("claim.paid")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimPaid:
+    """The partners paid; `parts` is the final split of the loss over all parties, the bank included."""
+
+    facility_id: str
+    cover_id: str
+    claim_id: str
+    amount: Money
+    receipt: str
+    parts: tuple[PartOf, ...]
+
+
+@_event("recovery.shared")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryShared:
+    """A recovery was split among those who bore the loss, by the largest remainder."""
+
+    facility_id: str
+    cover_id: str
+    amount: Money
+    parts: tuple[PartOf, ...]
+
+
+@_event("cover.released")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverReleased:
+    """The cover ended and its capacity went back."""
+
+    facility_id: str
+    cover_id: str
+    agreement: str
+    amount: Money

@@ -1,0 +1,1 @@
+"""The plumbing: the only code that knows the frameworks' edges (PostgreSQL, Kafka, HTTP, time, configuration)."""

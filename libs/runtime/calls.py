@@ -1,0 +1,165 @@
+"""Outbound HTTP calls that survive a lost answer: no answer means *unknown*, and unknown is asked before it is retried.
+
+A command writes a `calls` row in its transaction. A worker leases the row, calls outside any transaction, and feeds
+the answer back as a command. A row that was ever sent is never sent again before the other side was asked by our
+reference and said it never heard of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from libs.kernel.errors import Rejection
+from libs.runtime.database import backoff, is_transient, listening, patiently
+from libs.runtime.faults import reach
+from libs.runtime.tx import Cause, Tx
+
+if TYPE_CHECKING:
+    from libs.runtime.wiring import Parts
+
+LEASE_SECONDS = 20
+CALL_TIMEOUT_SECONDS = 5.0
+CALLS_AT_ONCE = 20
+SERVER_ERROR = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A definite answer of the other side: status below 500 and its JSON body."""
+
+    status: int
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outbound:
+    """One kind of call: where to, how to send, how to ask by our reference, and the command that takes the answer."""
+
+    target: str
+    send: Callable[[httpx.AsyncClient, str, dict[str, Any]], Awaitable[Answer]]
+    inquire: Callable[[httpx.AsyncClient, str, dict[str, Any]], Awaitable[Answer | None]]
+    answered: Callable[[Tx, str, dict[str, Any], Answer], Awaitable[None]]
+
+
+_CLAIM_SQL = f"""
+WITH due AS (
+    SELECT id, status FROM calls
+    WHERE status IN ('pending', 'unknown') AND next_at <= now() AND (lease_until IS NULL OR lease_until < now())
+    ORDER BY next_at LIMIT {CALLS_AT_ONCE} FOR UPDATE SKIP LOCKED
+)
+UPDATE calls c SET status = 'unknown', attempts = attempts + 1, lease_until = now() + interval '{LEASE_SECONDS} seconds'
+FROM due WHERE c.id = due.id
+RETURNING c.id, c.key, c.kind, c.reference, c.request, c.attempts, due.status AS before
+"""  # noqa: S608 - constants of this module
+
+
+class Caller:
+    """The worker of one process; several may run side by side, the lease keeps them apart."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._clients: dict[str, httpx.AsyncClient] = {}
+
+    async def run(self) -> None:
+        """Call for ever; transient trouble is waited out."""
+        wake = asyncio.Event()
+        attempt = 0
+        while True:
+            try:
+                async with listening(self.parts.engine, "calls", wake):
+                    attempt = 0
+                    while True:
+                        wake.clear()
+                        if not await self._round():
+                            await _until(wake, seconds=0.5)
+            except Exception as error:  # noqa: BLE001 - a worker outlives any one failure
+                attempt += 1
+                self.parts.log.warning("calls_interrupted", error=repr(error))
+                await asyncio.sleep(backoff(attempt))
+            finally:
+                await self._close()
+
+    async def _close(self) -> None:
+        for client in self._clients.values():
+            await client.aclose()
+        self._clients.clear()
+
+    async def _round(self) -> int:
+        async with self.parts.engine.begin() as conn:
+            rows = [dict(row) for row in (await conn.exec_driver_sql(_CLAIM_SQL)).mappings()]
+        await asyncio.gather(*(self._one(row) for row in rows))
+        return len(rows)
+
+    async def _one(self, row: dict[str, Any]) -> None:
+        outbound = self.parts.partners[row["kind"]]
+        request = json.loads(row["request"])
+        try:
+            answer = await self._ask(outbound, row, request)
+        except (httpx.HTTPError, ValueError, KeyError) as error:
+            await self._later(row, repr(error))
+            return
+        if answer.status >= SERVER_ERROR:
+            await self._later(row, f"status {answer.status}")
+            return
+        reach("calls.after_send", self.parts.settings.fault)
+        await patiently(
+            lambda: self._take(outbound, row, request, answer),
+            on_retry=lambda error: self.parts.log.warning("call_answer_retry", error=repr(error)),
+        )
+
+    async def _ask(self, outbound: Outbound, row: dict[str, Any], request: dict[str, Any]) -> Answer:
+        client = self._clients.get(outbound.target)
+        if client is None:
+            base = self.parts.settings.target(outbound.target)
+            client = httpx.AsyncClient(base_url=base, timeout=CALL_TIMEOUT_SECONDS)
+            self._clients[outbound.target] = client
+        if row["before"] == "unknown":
+            known = await outbound.inquire(client, row["reference"], request)
+            if known is not None:
+                return known
+        return await outbound.send(client, row["reference"], request)
+
+    async def _later(self, row: dict[str, Any], error: str) -> None:
+        delay = backoff(row["attempts"], cap_seconds=30)
+        async with self.parts.engine.begin() as conn:
+            await conn.exec_driver_sql(
+                "UPDATE calls SET next_at = now() + make_interval(secs => $2), lease_until = NULL, error = $3"
+                " WHERE id = $1 AND status = 'unknown'",
+                (row["id"], delay, error[:500]),
+            )
+
+    async def _take(self, outbound: Outbound, row: dict[str, Any], request: dict[str, Any], answer: Answer) -> None:
+        """Apply the answer once: under the key's lock, only while the call is still open."""
+        try:
+            async with self.parts.engine.begin() as conn:
+                unit = self.parts.unit(conn)
+                await unit.lock([row["key"]])
+                state = await unit.sql("SELECT c.status, k.open FROM calls c, clock k WHERE c.id = $1", row["id"])
+                if state[0]["status"] != "unknown":
+                    return
+                cause = Cause(actor=f"{self.parts.name}:calls", id=row["id"])
+                await outbound.answered(Tx(unit, cause, state[0]["open"]), row["reference"], request, answer)
+                await unit.flush()
+                await unit.sql("UPDATE calls SET status = 'done', error = '' WHERE id = $1", row["id"])
+        except Exception as error:  # noqa: BLE001 - an answer the rules reject is kept for people, not retried
+            if is_transient(error):
+                raise
+            reason = error.code if isinstance(error, Rejection) else repr(error)
+            self.parts.log.error("call_answer_rejected", kind=row["kind"], reference=row["reference"], reason=reason)
+            async with self.parts.engine.begin() as conn:
+                await conn.exec_driver_sql(
+                    "UPDATE calls SET status = 'failed', error = $2 WHERE id = $1", (row["id"], str(reason)[:500])
+                )
+
+
+async def _until(wake: asyncio.Event, *, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(wake.wait(), seconds)
+    except TimeoutError:
+        return

@@ -1,0 +1,249 @@
+"""Reads the topics: one worker per partition number, one transaction per batch, positions kept in PostgreSQL.
+
+All topics have the same partition count and key, so every event of one facility reaches one worker. An event of a
+later business date than this service stands at is held until the day is opened here. Kafka's committed offsets are
+written for operators' eyes; the position that counts commits with the effects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError
+
+from libs.runtime.daybreak import Daybreak
+from libs.runtime.database import backoff, is_transient, patiently
+from libs.runtime.faults import reach
+from libs.runtime.inbound import Arrival, Intake, read_meta, reason_of
+from libs.runtime.wiring import Parts
+
+CLOCK = "clock"
+COMMIT_SECONDS = 1.0
+FETCH_MS = 500
+BLOCKED_SHARE_MAX = 100  # one key in a hundred
+BLOCKED_KEYS_MIN = 20
+
+
+class Consumer:
+    """The consumer of one process, a member of the group `silverbear.<service>`."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.ready = asyncio.Event()
+        self.paused = ""
+        self._kafka: AIOKafkaConsumer | None = None
+        self._workers: dict[str, asyncio.Task[None]] = {}
+        self._broken: asyncio.Event = asyncio.Event()
+
+    async def run(self) -> None:
+        """Consume for ever; a broken client is replaced, transient trouble waited out."""
+        attempt = 0
+        while True:
+            try:
+                await self._session()
+                attempt = 0
+            except Exception as error:  # noqa: BLE001 - a consumer outlives any one failure; positions are in the database
+                attempt += 1
+                self.parts.log.warning("consumer_interrupted", error=repr(error))
+                await asyncio.sleep(backoff(attempt))
+
+    async def _session(self) -> None:
+        self._broken.clear()
+        settings = self.parts.settings
+        self._kafka = AIOKafkaConsumer(
+            bootstrap_servers=settings.kafka_bootstrap,
+            group_id=f"{settings.topic_prefix}silverbear.{self.parts.name}",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            partition_assignment_strategy=(RangePartitionAssignor,),
+            session_timeout_ms=settings.session_timeout_ms,
+            heartbeat_interval_ms=settings.session_timeout_ms // 4,
+            max_poll_interval_ms=600_000,
+            fetch_max_wait_ms=FETCH_MS,
+        )
+        names = [self.parts.topic(name) for name in (*self.parts.reads, CLOCK)]
+        self._kafka.subscribe(names, listener=_Rebalance(self))
+        await self._kafka.start()
+        committer = asyncio.create_task(self._commit_for_show())
+        try:
+            await self._broken.wait()
+        finally:
+            committer.cancel()
+            await self._stop_workers(self._workers.keys())
+            await self._kafka.stop()
+
+    async def assigned(self, parts: Iterable[TopicPartition]) -> None:
+        """Start one worker per partition number, from the positions in the database."""
+        assert self._kafka is not None  # noqa: S101 - set by _session before it subscribes
+        numbers: dict[str, list[TopicPartition]] = {}
+        positions = await patiently(self._positions, on_retry=self._retrying)
+        for tp in parts:
+            topic = self._plain(tp.topic)
+            self._kafka.seek(tp, positions.get((topic, tp.partition), -1) + 1)
+            numbers.setdefault(CLOCK if topic == CLOCK else str(tp.partition), []).append(tp)
+        for number, tps in numbers.items():
+            worker = self._tick_worker(tps) if number == CLOCK else self._worker(tps)
+            self._workers[number] = asyncio.create_task(self._guard(worker))
+        self.ready.set()
+
+    async def revoked(self) -> None:
+        """Stop all workers; a transaction under way is rolled back and its events are read again elsewhere."""
+        await self._stop_workers(self._workers.keys())
+
+    async def _stop_workers(self, numbers: Iterable[str]) -> None:
+        stopping = [self._workers.pop(number) for number in list(numbers)]
+        for task in stopping:
+            task.cancel()
+        await asyncio.gather(*stopping, return_exceptions=True)
+
+    async def _guard(self, worker: Any) -> None:
+        try:
+            await worker
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the session is rebuilt from the database's positions
+            self.parts.log.error("worker_failed", error=repr(error))
+            self._broken.set()
+
+    async def _positions(self) -> dict[tuple[str, int], int]:
+        async with self.parts.engine.connect() as conn:
+            rows = await conn.exec_driver_sql('SELECT topic, part, "offset" FROM position')
+            return {(topic, part): offset for topic, part, offset in rows}
+
+    async def _worker(self, tps: Sequence[TopicPartition]) -> None:
+        """Apply the events of one partition number, batch by batch; hold those of a day not yet opened here."""
+        assert self._kafka is not None  # noqa: S101 - set by _session before it subscribes
+        held: dict[TopicPartition, deque[Arrival]] = {tp: deque() for tp in tps}
+        while True:
+            free = [tp for tp in tps if not held[tp]]
+            if free:
+                waiting = len(free) < len(tps)
+                fetched = await self._kafka.getmany(
+                    *free, timeout_ms=20 if waiting else FETCH_MS, max_records=self.parts.settings.batch_max
+                )
+                for tp, records in fetched.items():
+                    held[tp].extend(self._arrival(record) for record in records)
+            if not any(held.values()):
+                continue
+            if any(queue and queue[0].date > self.parts.open_on for queue in held.values()):
+                await patiently(self.parts.open_date, on_retry=self._retrying)
+            ready: list[Arrival] = []
+            for queue in held.values():
+                while queue and queue[0].date <= self.parts.open_on:
+                    ready.append(queue.popleft())
+            if ready:
+                await self._check_blocked()
+                await self.apply(ready)
+            elif not free:
+                await Daybreak.wait(self.parts, seconds=0.05)
+
+    async def apply(self, arrivals: Sequence[Arrival]) -> None:
+        """Apply a batch in one transaction; on a failure for good, one by one, and the culprit parks."""
+        try:
+            await patiently(lambda: self._once(arrivals), on_retry=self._retrying)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raised is parked with its reason, never lost
+            if len(arrivals) > 1:
+                for arrival in arrivals:
+                    await self.apply([arrival])
+                return
+            reason = reason_of(error)
+            self.parts.log.error("event_parked", event_id=arrivals[0].event_id, key=arrivals[0].key, reason=reason)
+            await patiently(lambda: self._once(arrivals, culprit=reason), on_retry=self._retrying)
+
+    async def _once(self, arrivals: Sequence[Arrival], culprit: str = "") -> None:
+        async with self.parts.engine.begin() as conn:
+            intake = Intake(self.parts, self.parts.unit(conn))
+            await intake.open(arrivals)
+            for arrival in arrivals:
+                await intake.take(arrival, culprit=culprit)
+            await intake.close()
+        reach("consumer.after_commit", self.parts.settings.fault)
+        await Daybreak.progressed(self.parts)
+
+    async def _tick_worker(self, tps: Sequence[TopicPartition]) -> None:
+        assert self._kafka is not None  # noqa: S101 - set by _session before it subscribes
+        daybreak = Daybreak(self.parts)
+        while True:
+            fetched = await self._kafka.getmany(*tps, timeout_ms=FETCH_MS, max_records=10)
+            for records in fetched.values():
+                for record in records:
+                    tick = self._arrival(record)
+                    await patiently(lambda tick=tick: daybreak.open(tick), on_retry=self._retrying)  # type: ignore[misc]  # mypy cannot type a lambda's default
+
+    def _arrival(self, record: Any) -> Arrival:
+        headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
+        try:
+            payload = (record.value or b"").decode("utf-8")
+        except UnicodeDecodeError:
+            headers, payload = {"undecodable": "not UTF-8"}, repr(record.value)
+        payload = payload.replace("\x00", "\\u0000")
+        return Arrival(
+            self._plain(record.topic), record.partition, record.offset, headers, payload, read_meta(headers)
+        )
+
+    def _plain(self, topic: str) -> str:
+        return topic.removeprefix(self.parts.settings.topic_prefix)
+
+    def _retrying(self, error: BaseException) -> None:
+        if not is_transient(error):
+            raise error
+        self.parts.log.warning("retrying", error=repr(error)[:300])
+
+    async def _check_blocked(self) -> None:
+        """Stop taking events while more than one key in a hundred is blocked: people must look first."""
+        if not self.paused:
+            return
+        while await self._too_many_blocked():
+            await asyncio.sleep(1)
+        self.paused = ""
+
+    async def _too_many_blocked(self) -> bool:
+        async with self.parts.engine.connect() as conn:
+            row = (
+                await conn.exec_driver_sql(
+                    "SELECT (SELECT count(DISTINCT key) FROM parked), (SELECT count(*) FROM stream)"
+                )
+            ).one()
+        return bool(row[0] > max(BLOCKED_KEYS_MIN, row[1] // BLOCKED_SHARE_MAX))
+
+    async def _commit_for_show(self) -> None:
+        """Write positions to Kafka and watch the share of blocked keys, about once a second."""
+        while True:
+            await asyncio.sleep(COMMIT_SECONDS)
+            try:
+                positions = await self._positions()
+                if not self.paused and await self._too_many_blocked():
+                    self.paused = "too many blocked keys"
+                    self.parts.log.error("consumption_paused", reason=self.paused)
+                assert self._kafka is not None  # noqa: S101 - set by _session before this task starts
+                mine = {
+                    tp: positions[self._plain(tp.topic), tp.partition] + 1
+                    for tp in self._kafka.assignment()
+                    if (self._plain(tp.topic), tp.partition) in positions
+                }
+                if mine:
+                    await self._kafka.commit(mine)
+            except (KafkaError, OSError) as error:
+                self.parts.log.debug("offsets_not_shown", error=repr(error))
+            except Exception as error:  # noqa: BLE001 - for show only
+                if not is_transient(error):
+                    raise
+
+
+class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
+    """Hands Kafka's assignments to the consumer."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        self._consumer = consumer
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        if revoked:
+            await self._consumer.revoked()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        await self._consumer.assigned(assigned)

@@ -1,0 +1,88 @@
+"""The database edge: one engine per process, and which failures are worth another try."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+T = TypeVar("T")
+# serialization failure, deadlock, lock timeout, too many connections, disk full, shutdown, idle-in-transaction
+TRANSIENT_STATES = ("40001", "40P01", "55P03", "53", "57P", "25P03", "08")
+
+
+def open_engine(url: str, *, schema: str, pool_size: int, idle_ms: int = 8_000) -> AsyncEngine:
+    """An engine whose connections live in `schema`; a transaction left idle loses its locks after `idle_ms`."""
+    return create_async_engine(
+        url.replace("postgresql://", "postgresql+asyncpg://", 1),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=10,
+        json_deserializer=str,  # JSON stays text: a shelf validates it straight into its own types
+        connect_args={
+            "timeout": 5,
+            "server_settings": {
+                "search_path": schema,
+                "application_name": f"silverbear.{schema}",
+                "idle_in_transaction_session_timeout": str(idle_ms),
+                "lock_timeout": "15s",
+            },
+        },
+    )
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same work may succeed later: connection lost, deadlock, lock timeout, server going down, disk full."""
+    if isinstance(error, (FileNotFoundError, PermissionError)):
+        return False  # a missing file is a mistake of ours, not of the network
+    if isinstance(error, (OSError, InterfaceError, PoolTimeout, asyncpg.InterfaceError, asyncio.TimeoutError)):
+        return True
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated:
+            return True
+        state = str(getattr(error.orig, "sqlstate", "") or getattr(error.orig, "pgcode", "") or "")
+        return state.startswith(TRANSIENT_STATES) or isinstance(error.orig, (OSError, asyncpg.InterfaceError))
+    return isinstance(error, asyncpg.PostgresConnectionError)
+
+
+def backoff(attempt: int, *, cap_seconds: float = 5.0) -> float:
+    """Seconds to wait before try `attempt` (1, 2, …): doubling from 50 ms, capped, with jitter."""
+    return float(min(cap_seconds, 0.05 * 2 ** min(attempt, 10)) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+
+
+async def patiently(work: Callable[[], Awaitable[T]], *, on_retry: Callable[[BaseException], None]) -> T:
+    """Run `work` until it succeeds or fails for good; transient faults wait and retry without limit."""
+    attempt = 0
+    while True:
+        try:
+            return await work()
+        except Exception as error:  # noqa: BLE001 - sorted into transient and final right here
+            if not is_transient(error):
+                raise
+            attempt += 1
+            on_retry(error)
+            await asyncio.sleep(backoff(attempt))
+
+
+@asynccontextmanager
+async def listening(engine: AsyncEngine, channel: str, wake: asyncio.Event) -> AsyncIterator[AsyncConnection]:
+    """A dedicated autocommit connection on which NOTIFY `<schema>.<channel>` sets `wake`; good for an advisory lock.
+
+    The connection is closed at the end, never reused: a session's locks and listeners end with it.
+    """
+    async with engine.connect() as raw:
+        conn = await raw.execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            schema = (await conn.exec_driver_sql("SELECT current_schema()")).scalar()
+            driver: Any = (await conn.get_raw_connection()).driver_connection
+            await driver.add_listener(f"{schema}.{channel}", lambda *_: wake.set())
+            yield conn
+        finally:
+            await conn.invalidate()

@@ -1,0 +1,150 @@
+"""Opens a business day: waits for what came before, fires the timers that are due, then moves the service's date.
+
+A tick carries how far every topic had come; the reader applies those offsets first, also on a replay, so a day's
+end means the same whenever it is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from libs.events.clock import DayClosed
+from libs.runtime.database import is_transient
+from libs.runtime.inbound import TIMER_TOPIC, Arrival, reason_of, run_timer
+from libs.runtime.tx import adapter_of
+from libs.runtime.wiring import Parts
+
+TIMERS_AT_ONCE = 100
+
+_FIRED_SQL = """
+DELETE FROM timers t USING unnest($1::text[], $2::text[]) AS f(kind, ref)
+WHERE t.kind = f.kind AND t.ref = f.ref AND t.due <= $3 RETURNING t.kind, t.ref, t.key
+"""
+
+
+class Daybreak:
+    """Applies ticks of the clock topic, one at a time."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+
+    @staticmethod
+    async def progressed(parts: Parts) -> None:
+        """Tell waiters in this process that a position or the date moved."""
+        async with parts.opened:
+            parts.opened.notify_all()
+
+    @staticmethod
+    async def wait(parts: Parts, *, seconds: float) -> None:
+        """Wait for progress in this process, or a while: another replica may have moved the date."""
+        try:
+            async with asyncio.timeout(seconds):
+                async with parts.opened:
+                    await parts.opened.wait()
+        except TimeoutError:
+            return
+
+    async def open(self, tick: Arrival) -> None:
+        """Apply one tick; safe to repeat after a crash at any point."""
+        if tick.meta is None or tick.meta.type != "day.closed.v1":
+            await self._skip(tick)
+            return
+        day = adapter_of(DayClosed).validate_json(tick.payload)
+        while not await self._applied(day.reached):
+            await self.wait(self.parts, seconds=0.05)
+        while await self._fire(tick, day):
+            pass
+        async with self.parts.engine.begin() as conn:
+            await conn.exec_driver_sql(
+                "INSERT INTO clock (id, open) VALUES (1, $1) ON CONFLICT (id) DO UPDATE"
+                " SET open = GREATEST(clock.open, excluded.open)",
+                (day.open,),
+            )
+            await conn.exec_driver_sql(_TICK_POSITION_SQL, (tick.topic, tick.part, tick.offset))
+        await self.progressed(self.parts)
+
+    async def _skip(self, tick: Arrival) -> None:
+        self.parts.log.error("tick_unreadable", offset=tick.offset)
+        async with self.parts.engine.begin() as conn:
+            await conn.exec_driver_sql(
+                "INSERT INTO parked (key, status, topic, event_id, headers, payload, reason)"
+                " VALUES ($1, 'parked', $2, $1, $3, $4, 'not a tick')",
+                (f"undecodable:{tick.topic}:{tick.offset}", tick.topic, json.dumps(tick.headers), tick.payload),
+            )
+            await conn.exec_driver_sql(_TICK_POSITION_SQL, (tick.topic, tick.part, tick.offset))
+
+    async def _applied(self, reached: dict[str, dict[str, int]]) -> bool:
+        wanted = [
+            {"topic": topic, "part": int(part), "offset": offset}
+            for topic in self.parts.reads
+            for part, offset in reached.get(topic, {}).items()
+        ]
+        async with self.parts.engine.connect() as conn:
+            missing = await conn.exec_driver_sql(_MISSING_SQL, (json.dumps(wanted),))
+            return not missing.scalar()
+
+    async def _fire(self, tick: Arrival, day: DayClosed) -> int:
+        async with self.parts.engine.connect() as conn:
+            rows = await conn.exec_driver_sql(
+                f"SELECT kind, ref, key FROM timers WHERE due <= $1 ORDER BY due, kind, ref LIMIT {TIMERS_AT_ONCE}",  # noqa: S608 - a constant
+                (day.open,),
+            )
+            due = [dict(row) for row in rows.mappings()]
+        if not due:
+            return 0
+        try:
+            await self._fire_together(tick, day, due)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            for timer in due:
+                await self._fire_alone(tick, day, timer)
+        return len(due)
+
+    async def _fire_alone(self, tick: Arrival, day: DayClosed, timer: dict[str, Any]) -> None:
+        try:
+            await self._fire_together(tick, day, [timer])
+        except Exception as error:
+            if is_transient(error):
+                raise
+            self.parts.log.error("timer_parked", **timer, reason=reason_of(error))
+            await self._fire_together(tick, day, [timer], culprit=reason_of(error))
+
+    async def _fire_together(
+        self, tick: Arrival, day: DayClosed, due: list[dict[str, Any]], culprit: str = ""
+    ) -> None:
+        async with self.parts.engine.begin() as conn:
+            unit = self.parts.unit(conn)
+            await unit.lock([timer["key"] for timer in due])
+            fired = await unit.sql(_FIRED_SQL, [t["kind"] for t in due], [t["ref"] for t in due], day.open)
+            blocked = {
+                row["key"] for row in await unit.sql("SELECT DISTINCT key FROM parked WHERE key = ANY($1)", list(unit.keys))
+            }
+            for timer in sorted(fired, key=lambda timer: (timer["kind"], timer["ref"])):
+                facts = {**timer, "tick": tick.event_id, "open": day.open.isoformat()}
+                if culprit or timer["key"] in blocked:
+                    await unit.sql(
+                        "INSERT INTO parked (key, status, topic, event_id, headers, payload, reason)"
+                        " VALUES ($1, $2, $3, $4, '{}', $5, $6)",
+                        timer["key"],
+                        "parked" if culprit else "waiting",
+                        TIMER_TOPIC,
+                        f"{tick.event_id}:{timer['kind']}:{timer['ref']}",
+                        json.dumps(facts),
+                        culprit or "behind a parked event",
+                    )
+                else:
+                    await run_timer(self.parts, unit, facts)
+            await unit.flush()
+
+
+_TICK_POSITION_SQL = """
+INSERT INTO position (topic, part, "offset") VALUES ($1, $2, $3)
+ON CONFLICT (topic, part) DO UPDATE SET "offset" = GREATEST(position."offset", excluded."offset")
+"""
+_MISSING_SQL = """
+SELECT count(*) FROM jsonb_to_recordset($1::jsonb) AS w(topic text, part int, "offset" bigint)
+LEFT JOIN position p ON p.topic = w.topic AND p.part = w.part WHERE p."offset" IS NULL OR p."offset" < w."offset"
+"""

@@ -1,0 +1,155 @@
+"""The door for people and systems: one command, one transaction, one answer that a repeat of the request gets again."""
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
+
+from libs.kernel.errors import Invalid, NotAllowed, Refused, Rejection
+from libs.kernel.money import Money
+from libs.runtime.auth import Caller
+from libs.runtime.problems import MEDIA_TYPE, problem, problem_body
+from libs.runtime.tx import Cause, Tx, Unit, uuid7
+from libs.runtime.wiring import Parts
+
+KEY_CHARACTERS_MAX = 255
+Command = Callable[[Tx], Awaitable[Any]]
+
+
+class MoneyIn(BaseModel):
+    """An amount as a caller writes it: a decimal string or number with at most two decimals, and a currency."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    amount: Annotated[Decimal, Field(ge=0, lt=Decimal("1e12"), decimal_places=2, allow_inf_nan=False)]
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+
+    def money(self) -> Money:
+        """The amount as the domain knows it."""
+        return Money(self.amount, self.currency)
+
+
+class RequestDoor:
+    """One request at the door of a service."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.parts: Parts = request.app.state.parts
+        self.caller: Caller = request.app.state.tokens.caller(request.headers.get("authorization", ""))
+
+    def require(self, *roles: str) -> None:
+        """Let only callers with one of these roles pass; raises NotAllowed."""
+        if not self.caller.roles & set(roles):
+            raise NotAllowed("role_needed", f"needs one of: {', '.join(sorted(roles))}")
+
+    def new_id(self) -> str:
+        """A new identifier (UUIDv7)."""
+        return uuid7()
+
+    async def query(self, read: Command) -> Response:
+        """Run a read in one transaction and answer 200 with its result."""
+        async with self.parts.engine.connect() as conn:
+            unit = self.parts.unit(conn)
+            opened = (await unit.sql("SELECT open FROM clock WHERE id = 1")) or [{"open": date.min}]
+            result = await read(Tx(unit, self._cause(), opened[0]["open"]))
+        return Response(to_json(result), media_type="application/json")
+
+    async def execute(self, command: Command, *, keys: Sequence[str], status: int = 200) -> Response:
+        """Run a command: claim the idempotency key, act, store the answer, commit, respond.
+
+        A repeat of the same request gets the first answer with `Idempotency-Replayed: true`; the same key with
+        another request is a 422; a concurrent repeat waits for the first. A rejection is stored like any answer.
+        """
+        key = self.request.headers.get("idempotency-key", "")
+        if not 1 <= len(key) <= KEY_CHARACTERS_MAX or not key.isprintable():
+            return problem(400, "idempotency_key_invalid", f"send an Idempotency-Key of 1 to {KEY_CHARACTERS_MAX} characters")
+        fingerprint = await self._fingerprint()
+        try:
+            return await self._first(command, keys, status, key, fingerprint)
+        except Rejection as error:
+            return await self._rejected(error, key, fingerprint)
+
+    async def _first(
+        self, command: Command, keys: Sequence[str], status: int, key: str, fingerprint: str
+    ) -> Response:
+        async with self.parts.engine.begin() as conn:
+            unit = self.parts.unit(conn)
+            state = (await unit.sql(_ENTER_SQL, self.caller.subject, key, fingerprint))[0]
+            if not state["claimed"]:
+                return await self._replay(unit, key, fingerprint)
+            if state["open"] is None:
+                raise Refused("day_not_open", "no business day has been opened yet")
+            if state["waiting"] >= self.parts.settings.outbox_rows_max:
+                await conn.rollback()
+                return problem(503, "outbox_full", "events cannot be published just now", headers={"Retry-After": "5"})
+            await unit.lock(keys)
+            result = await command(Tx(unit, self._cause(), state["open"]))
+            await unit.flush()
+            body = to_json(result).decode()
+            await unit.sql(_ANSWER_SQL, self.caller.subject, key, status, json.dumps(_JSON), body)
+        return Response(body, status_code=status, headers=_JSON)
+
+    async def _rejected(self, error: Rejection, key: str, fingerprint: str) -> Response:
+        """Store the rejection as the answer of this key, unless a twin was quicker."""
+        body = problem_body(error.status, error.code, error.detail, **error.facts)
+        headers = {"content-type": MEDIA_TYPE}
+        async with self.parts.engine.begin() as conn:
+            unit = self.parts.unit(conn)
+            claimed = await unit.sql(_ENTER_SQL, self.caller.subject, key, fingerprint)
+            if not claimed[0]["claimed"]:
+                return await self._replay(unit, key, fingerprint)
+            await unit.sql(_ANSWER_SQL, self.caller.subject, key, error.status, json.dumps(headers), body)
+        return Response(body, status_code=error.status, headers=headers)
+
+    async def _replay(self, unit: Unit, key: str, fingerprint: str) -> Response:
+        rows = await unit.sql(
+            "SELECT fingerprint, status, headers, body FROM requests WHERE caller = $1 AND idempotency_key = $2",
+            self.caller.subject,
+            key,
+        )
+        stored = rows[0]
+        if stored["fingerprint"] != fingerprint:
+            return problem(422, "idempotency_key_reused", "this key was used with another request")
+        headers = {**json.loads(stored["headers"]), "idempotency-replayed": "true"}
+        return Response(stored["body"], status_code=stored["status"], headers=headers)
+
+    async def _fingerprint(self) -> str:
+        digest = hashlib.sha256(f"{self.request.method} {self.request.url.path}?{self.request.url.query}\n".encode())
+        digest.update(await self.request.body())
+        return digest.hexdigest()
+
+    def _cause(self) -> Cause:
+        return Cause(
+            actor=self.caller.subject,
+            org=self.caller.org,
+            traceparent=self.request.headers.get("traceparent", "")[:55],
+        )
+
+
+Door = Annotated[RequestDoor, Depends(RequestDoor)]
+
+_JSON = {"content-type": "application/json"}
+_ENTER_SQL = """
+WITH claim AS (
+    INSERT INTO requests (caller, idempotency_key, fingerprint, status, headers, body)
+    VALUES ($1, $2, $3, 0, '{}', '') ON CONFLICT DO NOTHING RETURNING 1
+)
+SELECT (SELECT count(*) FROM claim) AS claimed, (SELECT open FROM clock WHERE id = 1) AS open,
+       (SELECT COALESCE(max(id) - min(id) + 1, 0) FROM outbox) AS waiting
+"""
+_ANSWER_SQL = "UPDATE requests SET status = $3, headers = $4, body = $5 WHERE caller = $1 AND idempotency_key = $2"
+
+
+def bounded(limit: int | None, *, most: int = 200) -> int:
+    """A page size between 1 and `most`; raises Invalid outside."""
+    if limit is None:
+        return min(50, most)
+    if not 1 <= limit <= most:
+        raise Invalid("limit_out_of_range", f"limit is 1 to {most}")
+    return limit

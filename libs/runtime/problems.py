@@ -1,0 +1,95 @@
+"""Every error answer is an RFC 9457 problem with a stable code; nothing internal is ever told to a caller."""
+
+import json
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from libs.kernel.errors import Rejection
+from libs.runtime.auth import Unauthenticated
+from libs.runtime.database import is_transient
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = "2"
+
+
+class Problem(BaseModel):
+    """The body of every error answer."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str = ""
+
+
+TITLES = {
+    400: "The request cannot be read",
+    401: "Authentication is needed",
+    403: "This actor may not do this",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "The present state does not admit this",
+    422: "The request is invalid",
+    500: "Internal error",
+    503: "Try again shortly",
+}
+
+
+def problem(status: int, code: str, detail: str = "", *, headers: dict[str, str] | None = None, **facts: Any) -> Response:
+    """A problem answer."""
+    return Response(
+        problem_body(status, code, detail, **facts), status_code=status, media_type=MEDIA_TYPE, headers=headers
+    )
+
+
+def problem_body(status: int, code: str, detail: str = "", **facts: Any) -> str:
+    """The JSON text of a problem."""
+    content = {
+        "type": f"urn:silverbear:problem:{code}",
+        "title": TITLES.get(status, "Error"),
+        "status": status,
+        "code": code,
+        "detail": detail,
+        **facts,
+    }
+    return json.dumps(content, ensure_ascii=False)
+
+
+def rejected(error: Rejection) -> Response:
+    """A rejection of the rules as a problem."""
+    return problem(error.status, error.code, error.detail, **error.facts)
+
+
+def install(app: FastAPI) -> None:
+    """Render every failure of `app` as a problem."""
+    log = structlog.get_logger()
+
+    @app.exception_handler(Rejection)
+    async def on_rejection(_: Request, error: Rejection) -> Response:
+        return rejected(error)
+
+    @app.exception_handler(Unauthenticated)
+    async def on_unauthenticated(_: Request, error: Unauthenticated) -> Response:
+        return problem(401, "unauthenticated", headers={"WWW-Authenticate": "Bearer"})
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid(_: Request, error: RequestValidationError) -> Response:
+        fields = [{"at": ".".join(map(str, e["loc"])), "why": str(e["msg"])} for e in error.errors()[:20]]
+        return problem(422, "invalid_request", "the body or a parameter does not fit the contract", errors=fields)
+
+    @app.exception_handler(HTTPException)
+    async def on_http(_: Request, error: HTTPException) -> Response:
+        code = {404: "no_such_route", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
+        return problem(error.status_code, code, headers=dict(error.headers or {}))
+
+    @app.exception_handler(Exception)
+    async def on_failure(_: Request, error: Exception) -> Response:
+        if is_transient(error):
+            return problem(503, "unavailable", "the database cannot be reached", headers={"Retry-After": RETRY_AFTER_SECONDS})
+        log.error("request_failed", error=repr(error))
+        return problem(500, "internal_error")

@@ -1,0 +1,134 @@
+"""The outbox relay: everything committed is published, in the order of its key, and nothing is forgotten.
+
+One active relay per service holds an advisory lock; the others stand by. A batch is sent pipelined and only what the
+broker acknowledged is deleted, so a crash in between sends twice and the readers' inbox drops the copy. A row that
+the broker will never take is parked with its error, and later rows of its key wait behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import InvalidTopicError, MessageSizeTooLargeError, RecordTooLargeError, UnsupportedCodecError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.runtime.calls import _until
+from libs.runtime.database import backoff, listening
+from libs.runtime.faults import reach
+from libs.runtime.wiring import Parts
+
+UNSENDABLE = (MessageSizeTooLargeError, RecordTooLargeError, InvalidTopicError, UnsupportedCodecError, ValueError)
+STANDBY_SECONDS = 0.5
+POLL_SECONDS = 1.0
+
+_READ_SQL = "SELECT id, key, topic, headers, payload FROM outbox WHERE error = '' AND key <> ALL($1) ORDER BY id LIMIT $2"
+_DONE_SQL = """
+WITH gone AS (DELETE FROM outbox WHERE id = ANY($1))
+INSERT INTO published (topic, part, "offset")
+SELECT topic, part, "offset" FROM jsonb_to_recordset($2::jsonb) AS p(topic text, part int, "offset" bigint)
+ON CONFLICT (topic, part) DO UPDATE SET "offset" = GREATEST(published."offset", excluded."offset")
+"""
+
+
+class Relay:
+    """The relay of one process."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._blocked: list[str] = []
+
+    async def run(self) -> None:
+        """Take the lead when it is free and publish for ever; the lead is lost with the connection."""
+        attempt = 0
+        wake = asyncio.Event()
+        while True:
+            try:
+                async with listening(self.parts.engine, "outbox", wake) as conn:
+                    attempt = 0
+                    while not await self._lead(conn):
+                        await asyncio.sleep(STANDBY_SECONDS)
+                    await self._publish_for_ever(conn, wake)
+            except Exception as error:  # noqa: BLE001 - a relay outlives any one failure; rows stay in the outbox
+                attempt += 1
+                self.parts.log.warning("relay_interrupted", error=repr(error))
+                await asyncio.sleep(backoff(attempt))
+
+    async def _lead(self, conn: AsyncConnection) -> bool:
+        got = await conn.exec_driver_sql("SELECT pg_try_advisory_lock(hashtext('relay:' || current_schema()))")
+        return bool(got.scalar())
+
+    async def _publish_for_ever(self, conn: AsyncConnection, wake: asyncio.Event) -> None:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self.parts.settings.kafka_bootstrap,
+            acks="all",
+            enable_idempotence=True,
+            request_timeout_ms=10_000,
+            max_request_size=1_048_576,
+        )
+        await producer.start()
+        try:
+            while True:
+                wake.clear()
+                blocked = await conn.exec_driver_sql("SELECT DISTINCT key FROM outbox WHERE error <> ''")
+                self._blocked = [key for (key,) in blocked]
+                while await self._batch(conn, producer):
+                    pass
+                await _until(wake, seconds=POLL_SECONDS)
+        finally:
+            await producer.stop()
+
+    async def _batch(self, conn: AsyncConnection, producer: AIOKafkaProducer) -> int:
+        found = await conn.exec_driver_sql(_READ_SQL, (self._blocked, self.parts.settings.relay_batch_max))
+        rows = found.mappings().all()
+        if not rows:
+            return 0
+        reach("relay.before_send", self.parts.settings.fault)
+        sent, unsendable = await self._send(producer, rows)
+        reach("relay.after_ack", self.parts.settings.fault)
+        reached: dict[tuple[str, int], int] = {}
+        for meta in sent.values():
+            topic = meta.topic.removeprefix(self.parts.settings.topic_prefix)
+            reached[topic, meta.partition] = max(meta.offset, reached.get((topic, meta.partition), -1))
+        marks = [{"topic": topic, "part": part, "offset": offset} for (topic, part), offset in reached.items()]
+        await conn.exec_driver_sql(_DONE_SQL, (list(sent), json.dumps(marks)))
+        for id_, error in unsendable.items():
+            await conn.exec_driver_sql("UPDATE outbox SET error = $2 WHERE id = $1", (id_, error))
+            self.parts.log.error("outbox_row_parked", id=id_, error=error)
+        if unsendable:
+            return 0  # read again with the new blocked keys
+        return len(rows)
+
+    async def _send(self, producer: AIOKafkaProducer, rows: Any) -> tuple[dict[int, Any], dict[int, str]]:
+        """Pipeline the rows; returns acknowledgements and errors by row id. A key stops at its first bad row."""
+        futures: dict[int, Any] = {}
+        unsendable: dict[int, str] = {}
+        stopped: set[str] = set()
+        for row in rows:
+            if row["key"] in stopped:
+                continue
+            try:
+                futures[row["id"]] = await producer.send(
+                    self.parts.topic(row["topic"]),
+                    value=row["payload"].encode(),
+                    key=row["key"].encode(),
+                    headers=[(name, value.encode()) for name, value in json.loads(row["headers"]).items()],
+                )
+            except UNSENDABLE as error:
+                stopped.add(row["key"])
+                unsendable[row["id"]] = repr(error)[:500]
+        results = await asyncio.gather(*futures.values(), return_exceptions=True)
+        sent: dict[int, Any] = {}
+        failed: BaseException | None = None
+        for id_, result in zip(futures, results, strict=True):
+            if isinstance(result, UNSENDABLE):
+                unsendable[id_] = repr(result)[:500]
+            elif isinstance(result, BaseException):
+                failed = result
+            else:
+                sent[id_] = result
+        if failed is not None and not sent:
+            raise failed
+        return sent, unsendable

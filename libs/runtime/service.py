@@ -1,0 +1,91 @@
+"""A service process: its doors wired to the runtime, started and drained in order."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import structlog
+from fastapi import APIRouter, FastAPI
+from sqlalchemy import MetaData
+
+from libs.events import catalogue
+from libs.events.envelope import kind_of
+from libs.runtime.auth import TokenDoor
+from libs.runtime.calls import Caller, Outbound
+from libs.runtime.consumer import Consumer
+from libs.runtime.database import open_engine
+from libs.runtime.ops import router as ops_router
+from libs.runtime.policies import PolicyBook, read_profile
+from libs.runtime.problems import Problem, install
+from libs.runtime.relay import Relay
+from libs.runtime.settings import Settings, read_settings
+from libs.runtime.wiring import Parts, Reactions, Timers
+
+__all__ = ["Reactions", "Service", "Timers"]
+
+PROBLEMS: dict[int | str, dict[str, object]] = {
+    status: {"model": Problem, "content": {"application/problem+json": {}}}
+    for status in (400, 401, 403, 404, 409, 422, 503)
+}
+
+
+class Service:
+    """The wiring of one service; `app` is what uvicorn runs."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        metadata: MetaData,
+        reads: Sequence[str],
+        reactions: Reactions,
+        timers: Timers,
+        partners: Mapping[str, Outbound],
+        routers: Sequence[APIRouter],
+        settings: Settings | None = None,
+    ) -> None:
+        unknown = set(reads) - set(catalogue.TOPICS)
+        if unknown:
+            raise ValueError(f"{name} reads topics that nobody publishes: {sorted(unknown)}")
+        self.name, self.metadata, self.reads = name, metadata, tuple(reads)
+        self.reactions = {kind_of(body).type: reaction for body, reaction in reactions.items()}
+        self.timers, self.partners, self._settings = timers, partners, settings
+        self.app = FastAPI(title=f"Silverbear {name}", version="1", lifespan=self._lifespan, responses=PROBLEMS)
+        install(self.app)
+        self.app.include_router(ops_router)
+        for router in routers:
+            self.app.include_router(router)
+
+    def parts(self, settings: Settings) -> Parts:
+        """The live parts of one process of this service; the caller disposes of the engine."""
+        return Parts(
+            name=self.name,
+            settings=settings,
+            engine=open_engine(settings.database_url, schema=self.name, pool_size=settings.pool_size),
+            policies=PolicyBook(read_profile(settings.profile)),
+            reads=self.reads,
+            reactions=self.reactions,
+            timers=self.timers,
+            partners=self.partners,
+            log=structlog.get_logger().bind(service=self.name),
+        )
+
+    @asynccontextmanager
+    async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        settings = self._settings or read_settings()
+        parts = self.parts(settings)
+        consumer = Consumer(parts)
+        app.state.parts, app.state.consumer = parts, consumer
+        app.state.tokens = TokenDoor(settings)
+        tasks = [asyncio.create_task(consumer.run(), name="consumer")]
+        if settings.relay:
+            tasks.append(asyncio.create_task(Relay(parts).run(), name="relay"))
+        if settings.calls and self.partners:
+            tasks.append(asyncio.create_task(Caller(parts).run(), name="calls"))
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=8)
+            await parts.engine.dispose()

@@ -1,0 +1,290 @@
+"""One database transaction of a service: state, events, calls, timers and marks commit together or not at all.
+
+`Unit` is the transaction; `Tx` is what a command sees of it: one cause, one actor, one business date. A unit locks
+the stream rows of all keys it will touch first, sorted, so a key's changes are serial and its sequence has no gap.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.events.envelope import kind_of
+from libs.kernel.calendar import Calendar
+from libs.kernel.errors import Invalid, NotFound
+from libs.kernel.policy import Dated
+from libs.runtime.policies import PolicyBook
+from libs.runtime.shelf import Shelf
+
+T = TypeVar("T")
+PAYLOAD_BYTES_MAX = 900_000
+_SPACE = uuid.UUID("5f0c2a51-6d5b-4c1e-9a53-8f6f0c9d2b11")
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
+
+
+def adapter_of(body: type) -> TypeAdapter[Any]:
+    """The (cached) JSON codec of an event body."""
+    if body not in _ADAPTERS:
+        _ADAPTERS[body] = TypeAdapter(body)
+    return _ADAPTERS[body]
+
+
+def uuid7() -> str:
+    """A time-ordered UUID (RFC 9562, version 7) as text."""
+    stamp = time.time_ns() // 1_000_000
+    bits = (stamp << 80) | (uuid.uuid4().int & ((1 << 80) - 1))
+    bits = bits & ~(0xF << 76) | (0x7 << 76)
+    bits = bits & ~(0x3 << 62) | (0x2 << 62)
+    return str(uuid.UUID(int=bits))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """Why a command runs and in whose name; `id` is set for reactions, timers and answers, so their ids repeat."""
+
+    actor: str
+    org: str = ""
+    id: str = ""
+    traceparent: str = ""
+
+
+@dataclass(slots=True)
+class _Lot:
+    """The rows of one shelf that this unit has seen or changed."""
+
+    shelf: Shelf[Any]
+    rows: dict[str, Any] = field(default_factory=dict)
+    groups: set[str] = field(default_factory=set)
+    dirty: dict[str, None] = field(default_factory=dict)
+
+
+class Unit:
+    """The transaction: created by the runtime at a door, flushed once, committed by the runtime alone."""
+
+    def __init__(
+        self, conn: AsyncConnection, *, service: str, policies: PolicyBook, calendar: Calendar, keys: Sequence[str] = ()
+    ) -> None:
+        self.conn, self.service, self.policies, self.calendar = conn, service, policies, calendar
+        self.keys = tuple(keys)
+        self._seq: dict[str, int] = {}
+        self._lots: dict[str, _Lot] = {}
+        self._events: list[dict[str, Any]] = []
+        self._calls: list[dict[str, Any]] = []
+        self._timers: dict[tuple[str, str], dict[str, Any]] = {}
+        self._cancelled: dict[tuple[str, str], None] = {}
+
+    async def lock(self, keys: Iterable[str]) -> None:
+        """Take the stream rows of `keys`, sorted; later units on the same keys wait for this one."""
+        wanted = sorted(set(keys) - self._seq.keys())
+        if not wanted:
+            return
+        rows = await self.sql(
+            "INSERT INTO stream (key) SELECT unnest($1::text[]) ON CONFLICT (key) DO UPDATE SET seq = stream.seq"
+            " RETURNING key, seq",
+            wanted,
+        )
+        self._seq.update({row["key"]: row["seq"] for row in rows})
+        self.keys = tuple(self._seq)
+
+    async def sql(self, statement: str, *values: Any) -> list[dict[str, Any]]:
+        """Run one statement ($1-style parameters) and return its rows."""
+        result = await self.conn.exec_driver_sql(statement, values)
+        return [dict(row) for row in result.mappings()] if result.returns_rows else []
+
+    async def rows_of(self, shelf: Shelf[T], group: str) -> tuple[T, ...]:
+        """The rows of one group, read for all locked keys at once the first time."""
+        lot = self._lots.setdefault(shelf.name, _Lot(shelf))
+        if group not in lot.groups:
+            wanted = {group, *self.keys} - lot.groups
+            for record in await self.sql(shelf.select_sql, sorted(wanted)):
+                row = shelf.load(record)
+                lot.rows.setdefault(shelf.id_of(row), row)
+            lot.groups |= wanted
+        return tuple(sorted((row for row in lot.rows.values() if shelf.group_of(row) == group), key=shelf.id_of))
+
+    async def find(self, shelf: Shelf[T], id_: str) -> T | None:
+        """The row with this id, or None."""
+        lot = self._lots.setdefault(shelf.name, _Lot(shelf))
+        if id_ not in lot.rows:
+            if shelf.group == shelf.id:
+                await self.rows_of(shelf, id_)
+            else:
+                for record in await self.sql(shelf.find_sql, [id_]):
+                    lot.rows[id_] = shelf.load(record)
+        found: T | None = lot.rows.get(id_)
+        return found
+
+    def put(self, shelf: Shelf[T], row: T) -> None:
+        """Save a new or changed row when the unit is flushed."""
+        lot = self._lots.setdefault(shelf.name, _Lot(shelf))
+        id_ = shelf.id_of(row)
+        lot.rows[id_] = row
+        lot.dirty[id_] = None
+
+    def add_event(self, key: str, topic: str, event_id: str, headers: dict[str, str], payload: str) -> None:
+        """Give an event the next sequence of its key and queue it for the outbox."""
+        if key not in self._seq:
+            raise RuntimeError(f"the unit publishes on {key}, which it did not lock")
+        if len(payload.encode()) > PAYLOAD_BYTES_MAX:
+            raise Invalid("event_too_large", f"{headers['ce_type']}: more than {PAYLOAD_BYTES_MAX} bytes")
+        self._seq[key] += 1
+        headers["ce_sequence"] = str(self._seq[key])
+        self._events.append({"key": key, "topic": topic, "event_id": event_id, "headers": headers, "payload": payload})
+
+    def add_call(self, call: dict[str, Any]) -> None:
+        self._calls.append(call)
+
+    def add_timer(self, kind: str, ref: str, key: str, due: date) -> None:
+        self._cancelled.pop((kind, ref), None)
+        self._timers[kind, ref] = {"kind": kind, "ref": ref, "key": key, "due": due.isoformat()}
+
+    def cancel_timer(self, kind: str, ref: str) -> None:
+        self._timers.pop((kind, ref), None)
+        self._cancelled[kind, ref] = None
+
+    async def flush(self) -> None:
+        """Write everything queued: one statement per shelf, one for timers, one for calls, one for the events."""
+        for lot in self._lots.values():
+            if lot.dirty:
+                await self.sql(lot.shelf.save_sql, lot.shelf.dump([lot.rows[id_] for id_ in lot.dirty]))
+                lot.dirty.clear()
+        await self._flush_waiting()
+        if self._events:
+            await self.sql(_OUTBOX_SQL, json.dumps(self._events), json.dumps(self._touched()))
+            self._events.clear()
+
+    async def _flush_waiting(self) -> None:
+        if self._cancelled:
+            await self.sql(
+                "DELETE FROM timers t USING unnest($1::text[], $2::text[]) AS c(kind, ref)"
+                " WHERE t.kind = c.kind AND t.ref = c.ref",
+                [kind for kind, _ in self._cancelled],
+                [ref for _, ref in self._cancelled],
+            )
+            self._cancelled.clear()
+        if self._timers:
+            await self.sql(_TIMERS_SQL, json.dumps(list(self._timers.values())))
+            self._timers.clear()
+        if self._calls:
+            await self.sql(_CALLS_SQL, json.dumps(self._calls))
+            self._calls.clear()
+
+    def _touched(self) -> list[dict[str, Any]]:
+        return [{"key": key, "seq": self._seq[key]} for key in {event["key"]: None for event in self._events}]
+
+
+_OUTBOX_SQL = """
+WITH moved AS (
+    UPDATE stream s SET seq = t.seq
+    FROM jsonb_to_recordset($2::jsonb) AS t(key text, seq bigint) WHERE s.key = t.key
+), told AS (SELECT pg_notify(current_schema() || '.outbox', '') )
+INSERT INTO outbox (key, topic, event_id, headers, payload)
+SELECT e.key, e.topic, e.event_id, e.headers, e.payload
+FROM told, jsonb_to_recordset($1::jsonb) AS e(key text, topic text, event_id text, headers jsonb, payload text)
+"""
+_TIMERS_SQL = """
+INSERT INTO timers (kind, ref, key, due)
+SELECT kind, ref, key, due FROM jsonb_to_recordset($1::jsonb) AS t(kind text, ref text, key text, due date)
+ON CONFLICT (kind, ref) DO UPDATE SET due = excluded.due, key = excluded.key
+"""
+_CALLS_SQL = """
+WITH told AS (SELECT pg_notify(current_schema() || '.calls', ''))
+INSERT INTO calls (id, key, kind, reference, request)
+SELECT id, key, kind, reference, request
+FROM told, jsonb_to_recordset($1::jsonb) AS c(id text, key text, kind text, reference text, request jsonb)
+ON CONFLICT (kind, reference) DO NOTHING
+"""
+
+
+class Tx:
+    """What a command sees: the business date, the actor, dated policies, shelves, and the ways to act."""
+
+    def __init__(self, unit: Unit, cause: Cause, on: date) -> None:
+        self.unit, self.cause, self.date = unit, cause, on
+        self.actor, self.org, self.calendar = cause.actor, cause.org, unit.calendar
+        self._born: Counter[str] = Counter()
+
+    def policy(self, terms: type[T], name: str, on: date | None = None) -> Dated[T]:
+        """The version of the policy `name` in force on `on` (today by default), typed as `terms`."""
+        return self.unit.policies.get(terms, name, on or self.date)
+
+    def new_id(self, tag: str) -> str:
+        """A new id: UUIDv7 for a caller's command, uuid5 of the cause for what a reaction creates."""
+        self._born[tag] += 1
+        if not self.cause.id:
+            return uuid7()
+        return str(uuid.uuid5(_SPACE, f"{self.unit.service}/{self.cause.id}/{tag}/{self._born[tag]}"))
+
+    async def of(self, shelf: Shelf[T], group: str) -> tuple[T, ...]:
+        """All rows of a facility (or other group), in the order of their ids."""
+        return await self.unit.rows_of(shelf, group)
+
+    async def find(self, shelf: Shelf[T], id_: str) -> T | None:
+        """The row with this id, or None."""
+        return await self.unit.find(shelf, id_)
+
+    async def get(self, shelf: Shelf[T], id_: str) -> T:
+        """The row with this id; raises NotFound."""
+        row = await self.unit.find(shelf, id_)
+        if row is None:
+            raise NotFound("not_found", f"no {shelf.row.__name__} {id_}")
+        return row
+
+    def put(self, shelf: Shelf[T], row: T) -> None:
+        """Save a new or changed row with this transaction."""
+        self.unit.put(shelf, row)
+
+    async def sql(self, statement: str, *values: Any) -> list[dict[str, Any]]:
+        """One statement of the service's own ($1 parameters); sees saved rows only after they are flushed."""
+        return await self.unit.sql(statement, *values)
+
+    def publish(self, body: Any, *, policy: str = "", key: str = "") -> str:
+        """Publish an event with this transaction; returns its id. The key is the facility unless given."""
+        kind = kind_of(body)
+        if kind.topic != self.unit.service:
+            raise RuntimeError(f"{self.unit.service} may not publish {kind.type}")
+        key = key or body.facility_id
+        event_id = self.new_id(kind.type)
+        headers = {
+            "ce_specversion": "1.0",
+            "ce_id": event_id,
+            "ce_type": kind.type,
+            "ce_source": f"/silverbear/{kind.topic}",
+            "ce_subject": key,
+            "ce_partitionkey": key,
+            "ce_time": datetime.now(UTC).isoformat(),
+            "ce_dataschema": f"/schemas/{kind.type}.json",
+            "ce_businessdate": self.date.isoformat(),
+            "ce_actor": self.actor,
+            "ce_org": self.org,
+            "ce_policy": policy,
+            "ce_causationid": self.cause.id,
+            "traceparent": self.cause.traceparent,
+            "content-type": "application/json",
+        }
+        payload = adapter_of(kind.body).dump_json(body).decode()
+        self.unit.add_event(key, kind.topic, event_id, {k: v for k, v in headers.items() if v}, payload)
+        return event_id
+
+    def call(self, kind: str, *, key: str, reference: str, request: dict[str, Any]) -> None:
+        """Ask for an outbound HTTP call after the commit; `reference` is ours, unique per kind, and used to inquire."""
+        self.unit.add_call(
+            {"id": self.new_id(f"call:{kind}"), "key": key, "kind": kind, "reference": reference, "request": request}
+        )
+
+    def timer(self, kind: str, *, ref: str, key: str, due: date) -> None:
+        """Fire the timer command `kind` with `ref` when the business date reaches `due`; replaces an earlier one."""
+        self.unit.add_timer(kind, ref, key, due)
+
+    def cancel_timer(self, kind: str, *, ref: str) -> None:
+        """Forget a timer; no error when there is none."""
+        self.unit.cancel_timer(kind, ref)

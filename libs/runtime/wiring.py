@@ -1,0 +1,57 @@
+"""What a service hands to the runtime, and what the runtime hands to its parts: explicit, no container, no globals."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from libs.events.envelope import Meta
+from libs.runtime.calls import Outbound
+from libs.runtime.policies import PolicyBook
+from libs.runtime.settings import Settings
+from libs.runtime.tx import Tx, Unit
+
+Reaction = Callable[[Tx, Any, Meta], Awaitable[None]]
+Reactions = Mapping[type, Reaction]
+Timer = Callable[[Tx, str, str], Awaitable[None]]
+Timers = Mapping[str, Timer]
+
+
+@dataclass(slots=True, kw_only=True)
+class Parts:
+    """One running service process: its wiring and its live connections."""
+
+    name: str
+    settings: Settings
+    engine: AsyncEngine
+    policies: PolicyBook
+    reads: Sequence[str]
+    reactions: Mapping[str, Reaction]
+    timers: Timers
+    partners: Mapping[str, Outbound]
+    opened: asyncio.Condition = field(default_factory=asyncio.Condition)
+    open_on: date = date.min
+    log: Any = field(default_factory=structlog.get_logger)
+
+    def unit(self, conn: AsyncConnection) -> Unit:
+        """A transaction of this service on `conn`."""
+        return Unit(conn, service=self.name, policies=self.policies, calendar=self.policies.profile.calendar)
+
+    def topic(self, name: str) -> str:
+        """The broker's name for a topic of the contract."""
+        return self.settings.topic_prefix + name
+
+    async def open_date(self) -> date | None:
+        """The business date this service stands at, or None before the first day was opened."""
+        async with self.engine.connect() as conn:
+            found = (await conn.exec_driver_sql("SELECT open FROM clock WHERE id = 1")).scalar()
+        if isinstance(found, date):
+            self.open_on = max(self.open_on, found)
+            return found
+        return None

@@ -1,0 +1,1 @@
+"""The five services of a loan's life and the operators' console; none imports another."""

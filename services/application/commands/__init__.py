@@ -1,0 +1,1 @@
+"""What changes state in lending: one command, one function, one transaction."""

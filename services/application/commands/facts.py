@@ -1,0 +1,52 @@
+"""Stores what rating, collateral and guarantee say of a facility; the last missing fact releases a waiting drawdown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from libs.events.collateral import CollateralPerfected, CollateralValued
+from libs.events.guarantee import CoverBound, CoverRefused
+from libs.events.rating import InformationDisputed, InformationVerified, RatingAssigned
+from libs.runtime.tx import Tx
+from services.application.commands.drawing import pay_when_ready
+from services.application.domain.facility import CoverState, Facility, with_capacity, with_perfected
+from services.application.store import FACILITIES
+
+
+async def note_information(tx: Tx, event: InformationVerified | InformationDisputed) -> None:
+    """Whether the borrower's information is true, and the borrower's size class."""
+    word = "verified" if isinstance(event, InformationVerified) else "disputed"
+    facility = await tx.get(FACILITIES, event.facility_id)
+    tx.put(FACILITIES, replace(facility, information=word, size_class=event.size_class))
+
+
+async def note_rating(tx: Tx, event: RatingAssigned) -> None:
+    """How good the borrower is."""
+    facility = await tx.get(FACILITIES, event.facility_id)
+    tx.put(FACILITIES, replace(facility, grade=event.grade, score=event.score, pd=event.pd))
+
+
+async def note_valuation(tx: Tx, event: CollateralValued) -> None:
+    """What one item of security may carry."""
+    facility = await tx.get(FACILITIES, event.facility_id)
+    tx.put(FACILITIES, with_capacity(facility, event.collateral_id, event.capacity))
+
+
+async def note_perfection(tx: Tx, event: CollateralPerfected) -> None:
+    """One security interest exists."""
+    facility = await tx.get(FACILITIES, event.facility_id)
+    await _settle(tx, with_perfected(facility, event.collateral_id))
+
+
+async def note_cover(tx: Tx, event: CoverBound | CoverRefused) -> None:
+    """The partner bound or refused the cover."""
+    facility = await tx.get(FACILITIES, event.facility_id)
+    if isinstance(event, CoverBound):
+        await _settle(tx, replace(facility, cover=CoverState.BOUND, guaranteed=event.guaranteed))
+    else:
+        await _settle(tx, replace(facility, cover=CoverState.REFUSED))
+
+
+async def _settle(tx: Tx, facility: Facility) -> None:
+    tx.put(FACILITIES, facility)
+    await pay_when_ready(tx, facility)

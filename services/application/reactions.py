@@ -1,0 +1,72 @@
+"""The door for events: each is handed to the command that takes it, nothing else."""
+
+from __future__ import annotations
+
+from libs.events.collateral import CollateralDisposed, CollateralPerfected, CollateralValued
+from libs.events.envelope import Meta
+from libs.events.guarantee import ClaimDenied, ClaimFiled, ClaimPaid, ClaimWithdrawn, CoverBound, CoverRefused
+from libs.events.incentive import CaseDetermined
+from libs.events.rating import InformationDisputed, InformationVerified, RatingAssigned
+from libs.runtime.service import Reactions
+from libs.runtime.tx import Tx
+from services.application.commands import facts, workout
+from services.application.domain.loan import ClaimState
+
+_CLAIMS: dict[type, ClaimState] = {
+    ClaimFiled: ClaimState.OPEN,
+    ClaimDenied: ClaimState.DENIED,
+    ClaimWithdrawn: ClaimState.WITHDRAWN,
+}
+
+
+async def information_settled(tx: Tx, event: InformationVerified | InformationDisputed, _: Meta) -> None:
+    await facts.note_information(tx, event)
+
+
+async def rating_assigned(tx: Tx, event: RatingAssigned, _: Meta) -> None:
+    await facts.note_rating(tx, event)
+
+
+async def collateral_valued(tx: Tx, event: CollateralValued, _: Meta) -> None:
+    await facts.note_valuation(tx, event)
+
+
+async def collateral_perfected(tx: Tx, event: CollateralPerfected, _: Meta) -> None:
+    await facts.note_perfection(tx, event)
+
+
+async def cover_settled(tx: Tx, event: CoverBound | CoverRefused, _: Meta) -> None:
+    await facts.note_cover(tx, event)
+
+
+async def claim_moved(tx: Tx, event: ClaimFiled | ClaimDenied | ClaimWithdrawn, _: Meta) -> None:
+    await workout.note_claim(tx, event.facility_id, _CLAIMS[type(event)])
+
+
+async def claim_paid(tx: Tx, event: ClaimPaid, _: Meta) -> None:
+    await workout.note_claim_paid(tx, event.facility_id, event.amount)
+
+
+async def case_determined(tx: Tx, event: CaseDetermined, _: Meta) -> None:
+    await workout.note_determination(tx, event.facility_id, event.loan_id)
+
+
+async def collateral_disposed(tx: Tx, event: CollateralDisposed, _: Meta) -> None:
+    await workout.note_disposal(tx, event.facility_id, event.collateral_id, event.net)
+
+
+REACTIONS: Reactions = {
+    InformationVerified: information_settled,
+    InformationDisputed: information_settled,
+    RatingAssigned: rating_assigned,
+    CollateralValued: collateral_valued,
+    CollateralPerfected: collateral_perfected,
+    CollateralDisposed: collateral_disposed,
+    CoverBound: cover_settled,
+    CoverRefused: cover_settled,
+    ClaimFiled: claim_moved,
+    ClaimDenied: claim_moved,
+    ClaimWithdrawn: claim_moved,
+    ClaimPaid: claim_paid,
+    CaseDetermined: case_determined,
+}

@@ -1,0 +1,296 @@
+"""What lending tells about its files: ids and facts, never a name, an identity number, a phone or a sealed value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from libs.events.application import Difference, Figures
+from libs.kernel.money import Money, total
+from libs.runtime.tx import Tx
+from services.application.domain.classification import RiskClass
+from services.application.domain.drawdown import unmet_conditions
+from services.application.domain.facility import CoverState, Facility, Item, Review, Status
+from services.application.domain.investigation import Findings
+from services.application.domain.loan import ClaimState, Instalment, LoanStatus, days_past_due
+from services.application.domain.provision import Adequacy, ProvisionTerms, adequacy
+from services.application.domain.review import missing_facts
+from services.application.store import FACILITIES, INVESTIGATIONS, LOANS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvestigationView:
+    """Who investigates and who has filed; the values are sealed."""
+
+    mode: str
+    status: Findings
+    lead: str
+    assistant: str
+    filed_by: tuple[str, ...]
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FacilityView:
+    """One facility as the process manager knows it; `missing` and `waits_for` say what the next step lacks."""
+
+    facility_id: str
+    external_ref: str
+    borrower_id: str
+    channel: str
+    branch: str
+    status: Status
+    amount: Money | None
+    tenor_months: int | None
+    annual_rate: Decimal | None
+    investigation: InvestigationView | None
+    figures: Figures | None
+    information: str
+    size_class: str
+    grade: str
+    score: int | None
+    pd: Decimal | None
+    items: tuple[Item, ...]
+    cover: CoverState
+    guaranteed: Money | None
+    missing: tuple[str, ...]
+    review: Review | None
+    approver: str
+    decision_reasons: tuple[str, ...]
+    limit: Money | None
+    valid_until: date | None
+    contract_id: str
+    loan_id: str
+    waits_for: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoanView:
+    """One loan's account mirror on the open business date."""
+
+    loan_id: str
+    facility_id: str
+    status: LoanStatus
+    amount: Money
+    outstanding: Money
+    schedule: tuple[Instalment, ...]
+    maturity: date
+    disbursed_on: date | None
+    overdue_since: date | None
+    days_past_due: int
+    risk_class: RiskClass
+    provision: Money
+    claim: ClaimState
+    claim_paid: Money
+    case_determined: bool
+    written_off: Money | None
+    recovered: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FacilityRow:
+    """One line of the list."""
+
+    facility_id: str
+    external_ref: str
+    branch: str
+    status: Status
+    grade: str
+    loan_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FacilityPage:
+    """A page in the order of ids; ask again with `after` = `next`, empty at the end."""
+
+    items: tuple[FacilityRow, ...]
+    next: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassTotal:
+    """One risk class: how many running loans, what they owe, what is provided for them."""
+
+    risk_class: RiskClass
+    loans: int
+    outstanding: Money
+    provision: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Portfolio:
+    """The book in one currency."""
+
+    currency: str
+    facilities: int
+    refused: int
+    granted: Money
+    disbursed: Money
+    outstanding: Money
+    written_off: Money
+    claims_paid: Money
+    recovered: Money
+    provision: Money
+    classes: tuple[ClassTotal, ...]
+    adequacy: Adequacy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Portfolios:
+    """One book per currency, and the facilities that have none yet."""
+
+    as_of: date
+    referred: int
+    books: tuple[Portfolio, ...]
+
+
+async def facility_file(tx: Tx, facility_id: str) -> FacilityView:
+    """One facility; raises NotFound."""
+    facility = await tx.get(FACILITIES, facility_id)
+    asked = facility.application
+    return FacilityView(
+        facility_id=facility.facility_id,
+        external_ref=facility.external_ref,
+        borrower_id=facility.borrower_id,
+        channel=facility.channel,
+        branch=facility.branch,
+        status=facility.status,
+        amount=asked.amount if asked else None,
+        tenor_months=asked.tenor_months if asked else None,
+        annual_rate=asked.annual_rate if asked else None,
+        investigation=await _investigation(tx, facility_id),
+        figures=facility.figures,
+        information=facility.information,
+        size_class=facility.size_class,
+        grade=facility.grade,
+        score=facility.score,
+        pd=facility.pd,
+        items=facility.items,
+        cover=facility.cover,
+        guaranteed=facility.guaranteed,
+        missing=missing_facts(facility) if facility.status is Status.SUBMITTED else (),
+        review=facility.review,
+        approver=facility.approver,
+        decision_reasons=facility.decision_reasons,
+        limit=facility.limit,
+        valid_until=facility.valid_until,
+        contract_id=facility.contract_id,
+        loan_id=facility.loan_id,
+        waits_for=_waits_for(facility),
+    )
+
+
+def _waits_for(facility: Facility) -> tuple[str, ...]:
+    return unmet_conditions(facility) if facility.status in (Status.APPROVED, Status.CONTRACTED) else ()
+
+
+async def _investigation(tx: Tx, facility_id: str) -> InvestigationView | None:
+    found = await tx.find(INVESTIGATIONS, facility_id)
+    if found is None:
+        return None
+    return InvestigationView(
+        mode=found.mode,
+        status=found.status,
+        lead=found.lead,
+        assistant=found.assistant,
+        filed_by=tuple(filing.investigator for filing in found.filings),
+        differences=found.differences,
+    )
+
+
+async def loan_account(tx: Tx, loan_id: str) -> LoanView:
+    """One loan; raises NotFound."""
+    loan = await tx.get(LOANS, loan_id)
+    return LoanView(
+        loan_id=loan.loan_id,
+        facility_id=loan.facility_id,
+        status=loan.status,
+        amount=loan.amount,
+        outstanding=loan.outstanding,
+        schedule=loan.schedule,
+        maturity=loan.maturity,
+        disbursed_on=loan.disbursed_on,
+        overdue_since=loan.overdue_since,
+        days_past_due=days_past_due(loan, tx.date),
+        risk_class=loan.risk_class,
+        provision=loan.provision,
+        claim=loan.claim,
+        claim_paid=loan.claim_paid,
+        case_determined=loan.case_determined,
+        written_off=loan.written_off,
+        recovered=loan.recovered,
+    )
+
+
+async def facility_page(tx: Tx, after: str, limit: int) -> FacilityPage:
+    """At most `limit` facilities whose id comes after `after`."""
+    rows = await tx.sql(
+        "SELECT facility_id, external_ref, branch, status, grade, loan_id FROM facilities"
+        " WHERE facility_id > $1 ORDER BY facility_id LIMIT $2",
+        after,
+        limit,
+    )
+    items = tuple(FacilityRow(**{**row, "status": Status(row["status"])}) for row in rows)
+    return FacilityPage(items=items, next=items[-1].facility_id if len(items) == limit else "")
+
+
+_GRANTED_SQL = """
+SELECT currency, count(*) AS facilities, count(*) FILTER (WHERE status = 'refused') AS refused,
+       COALESCE(sum("limit"), 0) AS granted
+FROM facilities GROUP BY currency ORDER BY currency
+"""
+_BOOK_SQL = """
+SELECT risk_class, count(*) FILTER (WHERE status = 'active') AS loans,
+       COALESCE(sum(amount) FILTER (WHERE disbursed_on IS NOT NULL), 0) AS disbursed,
+       COALESCE(sum(outstanding), 0) AS outstanding, COALESCE(sum(provision), 0) AS provision,
+       COALESCE(sum(written_off), 0) AS written_off, COALESCE(sum(claim_paid), 0) AS claims_paid,
+       COALESCE(sum(recovered), 0) AS recovered
+FROM loans WHERE currency = $1 GROUP BY risk_class
+"""
+
+
+async def portfolio(tx: Tx) -> Portfolios:
+    """The totals of the whole book and whether its provisions suffice."""
+    granted = await tx.sql(_GRANTED_SQL)
+    referred = sum(row["facilities"] for row in granted if not row["currency"])
+    books = [
+        await _book(tx, row["currency"], row["facilities"], row["refused"], row["granted"])
+        for row in granted
+        if row["currency"]
+    ]
+    return Portfolios(as_of=tx.date, referred=referred, books=tuple(books))
+
+
+async def _book(tx: Tx, currency: str, facilities: int, refused: int, granted: Decimal) -> Portfolio:
+    rows = {RiskClass(row["risk_class"]): row for row in await tx.sql(_BOOK_SQL, currency)}
+
+    def summed(column: str) -> Money:
+        return total((Money(row[column], currency) for row in rows.values()), currency)
+
+    classes = tuple(
+        ClassTotal(
+            risk_class=risk_class,
+            loans=rows[risk_class]["loans"],
+            outstanding=Money(rows[risk_class]["outstanding"], currency),
+            provision=Money(rows[risk_class]["provision"], currency),
+        )
+        for risk_class in RiskClass
+        if risk_class in rows
+    )
+    terms = tx.policy(ProvisionTerms, "application/provisions").terms
+    balances = {row.risk_class: row.outstanding for row in classes}
+    return Portfolio(
+        currency=currency,
+        facilities=facilities,
+        refused=refused,
+        granted=Money(granted, currency),
+        disbursed=summed("disbursed"),
+        outstanding=summed("outstanding"),
+        written_off=summed("written_off"),
+        claims_paid=summed("claims_paid"),
+        recovered=summed("recovered"),
+        provision=summed("provision"),
+        classes=classes,
+        adequacy=adequacy(balances, summed("provision"), terms),
+    )

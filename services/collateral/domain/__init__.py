@@ -1,0 +1,1 @@
+"""The rules of collateral: pure functions over frozen facts and dated terms."""

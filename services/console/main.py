@@ -1,0 +1,19 @@
+"""The console's wiring."""
+
+from __future__ import annotations
+
+from libs.runtime.service import Service
+from services.console import store
+from services.console.api import router
+from services.console.reactions import REACTIONS, READS
+
+service = Service(
+    name="console",
+    metadata=store.metadata,
+    reads=READS,
+    reactions=REACTIONS,
+    timers={},
+    partners={},
+    routers=(router,),
+)
+app = service.app

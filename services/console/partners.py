@@ -1,0 +1,79 @@
+"""Asks the other services how they are, at their operators' doors: reads only, but for a redrive a person asked for.
+
+The console has no rights of its own: what needs an operator is asked with the operator's own token. An answer that
+does not come within the time limit is `unreachable`; one silent service never hides the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from services.console.domain.health import Health, read_health
+
+ANSWER_SECONDS_MAX = 2.0
+REDRIVE_SECONDS_MAX = 30.0
+OK = 200
+
+
+def open_client() -> httpx.AsyncClient:
+    """A client for one page; proxies of the environment are not for calls inside the house."""
+    return httpx.AsyncClient(timeout=ANSWER_SECONDS_MAX, trust_env=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """What one service has parked: its rows, or why they are not known."""
+
+    service: str
+    rows: tuple[Mapping[str, Any], ...]
+    problem: str = ""
+
+
+async def ask_all(http: httpx.AsyncClient, services: Mapping[str, str]) -> tuple[Health, ...]:
+    """Every service's account of itself, asked at the same time, in the order of `services`."""
+    return tuple(await asyncio.gather(*(_ask(http, name, url.rstrip("/")) for name, url in services.items())))
+
+
+async def _ask(http: httpx.AsyncClient, name: str, url: str) -> Health:
+    try:
+        ready, status = await asyncio.gather(http.get(f"{url}/health/ready"), http.get(f"{url}/ops/status"))
+        status.raise_for_status()
+        return read_health(name, "ready" if ready.status_code == OK else "not_ready", status.json())
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
+        return Health(name=name, readiness="unreachable")
+
+
+async def list_parked(http: httpx.AsyncClient, services: Mapping[str, str], token: str) -> tuple[Parked, ...]:
+    """The parked keys of every service, oldest first within each."""
+    return tuple(await asyncio.gather(*(_parked(http, name, url.rstrip("/"), token) for name, url in services.items())))
+
+
+async def _parked(http: httpx.AsyncClient, name: str, url: str, token: str) -> Parked:
+    try:
+        answer = await http.get(f"{url}/ops/parked", headers=_bearer(token))
+        if answer.status_code != OK:
+            return Parked(name, (), str(answer.json()["code"]))
+        return Parked(name, tuple(answer.json()))
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
+        return Parked(name, (), "unreachable")
+
+
+async def redrive(http: httpx.AsyncClient, url: str, key: str, token: str) -> str:
+    """Have one service apply a key's parked events again; returns what came of it, in the service's own words."""
+    address = f"{url.rstrip('/')}/ops/parked/{quote(key, safe='')}/redrive"
+    try:
+        answer = await http.post(address, headers=_bearer(token), timeout=REDRIVE_SECONDS_MAX)
+        body = answer.json()
+        return f"applied: {body['applied']}" if answer.status_code == OK else f"{body['code']}: {body['detail']}"
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
+        return "unreachable"
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}

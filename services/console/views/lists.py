@@ -1,0 +1,76 @@
+"""The lists: facilities page by page, and how many events of each type were told; reads of the projection only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from libs.events.catalogue import kinds
+from libs.runtime.tx import Tx
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many events were recorded, by type (types never seen count zero), and of how many facilities."""
+
+    events: int
+    facilities: int
+    types: dict[str, int]
+
+
+async def counts(tx: Tx) -> Counts:
+    """What the projection holds now."""
+    rows = await tx.sql("SELECT type, count(*) AS n FROM story GROUP BY type")
+    found = {row["type"]: row["n"] for row in rows}
+    facilities = (await tx.sql("SELECT count(*) AS n FROM facilities"))[0]["n"]
+    types = {kind.type: found.get(kind.type, 0) for kind in kinds() if kind.topic != "clock"}
+    return Counts(events=sum(found.values()), facilities=facilities, types=types)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FacilityRow:
+    """One line of the list; `limit_granted` is in `currency`, None before a grant."""
+
+    facility_id: str
+    external_ref: str
+    branch: str
+    stage: str
+    currency: str
+    limit_granted: Decimal | None
+    first_on: date
+    last_on: date
+    events: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Lines in the order of their ids, and the cursor of the next page (empty on the last)."""
+
+    items: tuple[FacilityRow, ...]
+    next: str
+
+
+_COLUMNS = "facility_id, external_ref, branch, stage, currency, limit_granted, first_on, last_on, events"
+_PAGE_SQL = f"""
+SELECT {_COLUMNS} FROM facilities WHERE facility_id > $1 ORDER BY facility_id LIMIT $2
+"""  # noqa: S608 - a constant of this module
+_STAGE_SQL = f"""
+SELECT {_COLUMNS} FROM facilities WHERE facility_id > $1 AND stage = $3 ORDER BY facility_id LIMIT $2
+"""  # noqa: S608 - a constant of this module
+_FOUND_SQL = f"""
+SELECT {_COLUMNS} FROM facilities WHERE facility_id = $1 OR external_ref = $1 ORDER BY facility_id LIMIT $2
+"""  # noqa: S608 - a constant of this module
+
+
+async def facilities(tx: Tx, *, after: str, stage: str, limit: int) -> Page:
+    """The lines behind the cursor `after`, of one stage or of all (empty)."""
+    read = tx.sql(_STAGE_SQL, after, limit + 1, stage) if stage else tx.sql(_PAGE_SQL, after, limit + 1)
+    rows = [FacilityRow(**row) for row in await read]
+    return Page(items=tuple(rows[:limit]), next=rows[limit - 1].facility_id if len(rows) > limit else "")
+
+
+async def found(tx: Tx, *, reference: str, limit: int) -> Page:
+    """The lines with exactly this facility id or external reference."""
+    rows = await tx.sql(_FOUND_SQL, reference, limit)
+    return Page(items=tuple(FacilityRow(**row) for row in rows), next="")

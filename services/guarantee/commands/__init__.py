@@ -1,0 +1,1 @@
+"""What changes guarantee's state, divided by the business: agreements, covers, claims."""

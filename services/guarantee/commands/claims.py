@@ -1,0 +1,194 @@
+"""From arrears to the last recovery: file, withdraw and settle claims, share what is recovered, end the cover.
+
+A recovery that comes while a claim is open waits for its outcome, so the split does not hang on which came first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+from libs.events.application import LoanClosed, LoanCured, LoanOverdue, RecoveryReceived
+from libs.kernel.errors import NotFound
+from libs.runtime.tx import Tx
+from services.guarantee.commands.covers import known_cover, release_when_over
+from services.guarantee.domain import claim as rules
+from services.guarantee.domain.claim import Claim, ClaimState
+from services.guarantee.domain.loan import CoveredLoan, claimable_on, share_recovery
+from services.guarantee.store import AGREEMENTS, CLAIMS, LOANS
+
+CLAIM_DUE, PAYMENT_DUE = "claim.due", "claim.payment"
+
+
+async def note_overdue(tx: Tx, event: LoanOverdue) -> None:
+    """Arrears began: unless they are cured, a claim is due when the agreement's waiting period is over."""
+    loan = await _loan(tx, event.facility_id, event.loan_id)
+    if loan is None:
+        return
+    tx.put(LOANS, replace(loan, overdue_since=event.since, outstanding=event.outstanding))
+    if rules.claim_paid(await tx.of(CLAIMS, event.facility_id), loan.loan_id) is not None:
+        return
+    cover = await known_cover(tx, event.facility_id)
+    agreement = await tx.get(AGREEMENTS, cover.agreement)
+    due = claimable_on(event.since, agreement.claim_wait_days)
+    tx.timer(CLAIM_DUE, ref=loan.loan_id, key=loan.facility_id, due=due)
+
+
+async def note_cure(tx: Tx, event: LoanCured) -> None:
+    """Arrears were cleared: a claim not yet filed is forgotten, one not yet paid falls away."""
+    loan = await _loan(tx, event.facility_id, event.loan_id)
+    if loan is None:
+        return
+    tx.put(LOANS, replace(loan, overdue_since=None, outstanding=event.outstanding))
+    await _drop_claim(tx, loan)
+
+
+async def file_claim(tx: Tx, loan_id: str, facility_id: str) -> None:
+    """The waiting period is over and arrears stand: claim the partners' parts of the principal outstanding."""
+    loan = await _known_loan(tx, facility_id, loan_id)
+    cover = await known_cover(tx, facility_id)
+    claim, filed = rules.file_claim(cover, loan, tx.new_id("claim"), tx.date)
+    tx.put(CLAIMS, claim)
+    tx.publish(filed)
+    asked = {
+        "reference": claim.claim_id,
+        "cover_reference": claim.cover_id,
+        "loss": str(claim.loss.amount),
+        "claimed": str(claim.claimed.amount),
+        "currency": claim.currency,
+        "business_date": tx.date.isoformat(),
+    }
+    request = {"facility_id": facility_id, "body": asked}
+    tx.call("partner.claim", key=facility_id, reference=claim.claim_id, request=request)
+
+
+async def accept_claim(tx: Tx, facility_id: str, claim_id: str) -> None:
+    """The partner accepted; its payment is asked after on the last day it has."""
+    claim = await _claim(tx, facility_id, claim_id)
+    if claim.state is ClaimState.WITHDRAWN:  # cured while the partner was deciding: nobody will pay or wait
+        return
+    cover = await known_cover(tx, claim.facility_id)
+    agreement = await tx.get(AGREEMENTS, cover.agreement)
+    # A claim filed while a day is being opened may be answered before the date has moved; it is never answered earlier.
+    on = max(tx.date, claim.filed_on)
+    accepted, event = rules.accept_claim(claim, on, agreement.pay_working_days, tx.calendar)
+    tx.put(CLAIMS, accepted)
+    tx.publish(event)
+    tx.timer(PAYMENT_DUE, ref=claim_id, key=claim.facility_id, due=event.pay_by)
+
+
+async def deny_claim(tx: Tx, facility_id: str, claim_id: str, reason: str) -> None:
+    """The partner will not pay: the loss and every recovery on it stay with the bank."""
+    claim = await _claim(tx, facility_id, claim_id)
+    if claim.state is ClaimState.WITHDRAWN:
+        return
+    denied, event = rules.deny_claim(claim, reason)
+    tx.put(CLAIMS, denied)
+    tx.publish(event)
+    await _end_claim(tx, denied)
+
+
+async def ask_payment(tx: Tx, claim_id: str, facility_id: str) -> None:
+    """The payment is due: ask the partner whether it paid. Each time asked is a call of its own."""
+    claim = await _claim(tx, facility_id, claim_id)
+    reference = f"{claim_id}/{claim.rechecks}" if claim.rechecks else claim_id
+    request = {"facility_id": facility_id, "claim_id": claim_id, "on": tx.date.isoformat()}
+    tx.call("partner.claim_payment", key=facility_id, reference=reference, request=request)
+
+
+async def take_payment(tx: Tx, facility_id: str, claim_id: str, receipt: str) -> None:
+    """The partners paid: the loss is split for good, and recoveries that waited are shared.
+
+    Raises Refused when the claim was withdrawn meanwhile: people must send that money back.
+    """
+    claim = await _claim(tx, facility_id, claim_id)
+    cover = await known_cover(tx, claim.facility_id)
+    paid, event = rules.pay_claim(claim, cover, receipt)
+    tx.put(CLAIMS, paid)
+    tx.publish(event)
+    await _end_claim(tx, paid)
+
+
+async def miss_payment(tx: Tx, facility_id: str, claim_id: str, asked_on: date) -> None:
+    """The partner had not paid on the day it was asked for: ask again later, and give up after the last time."""
+    claim = await _claim(tx, facility_id, claim_id)
+    if claim.state is ClaimState.WITHDRAWN:
+        return
+    terms = tx.policy(rules.ClaimTerms, "guarantee/claim")
+    missed, outcome = rules.miss_payment(claim, asked_on, tx.calendar, terms.terms)
+    tx.put(CLAIMS, missed)
+    match outcome:
+        case rules.PaymentLate(ask_on=day):
+            tx.timer(PAYMENT_DUE, ref=claim_id, key=claim.facility_id, due=day)
+        case _:
+            tx.publish(outcome, policy=terms.ref)
+            await _end_claim(tx, missed)
+
+
+async def share_or_hold_recovery(tx: Tx, event: RecoveryReceived) -> None:
+    """Money was recovered: shared if the partners paid, held back while a claim is open, else all the bank's."""
+    loan = await _loan(tx, event.facility_id, event.loan_id)
+    if loan is None:
+        return
+    claims = await tx.of(CLAIMS, event.facility_id)
+    if rules.claim_open(claims, loan.loan_id) is not None:
+        tx.put(LOANS, replace(loan, waiting=(*loan.waiting, event.amount)))
+    elif rules.claim_paid(claims, loan.loan_id) is not None:
+        shared, body = share_recovery(await known_cover(tx, loan.facility_id), loan, event.amount)
+        tx.put(LOANS, shared)
+        tx.publish(body)
+
+
+async def close_loan(tx: Tx, event: LoanClosed) -> None:
+    """The account is closed: the cover ends, though an accepted claim on a written-off loan is seen through first."""
+    loan = await _loan(tx, event.facility_id, event.loan_id)
+    if loan is None:
+        return
+    tx.put(LOANS, replace(loan, closed=True))
+    tx.cancel_timer(CLAIM_DUE, ref=loan.loan_id)
+    if event.outcome == "repaid":
+        await _drop_claim(tx, loan)
+    await release_when_over(tx, await known_cover(tx, loan.facility_id))
+
+
+async def _loan(tx: Tx, facility_id: str, loan_id: str) -> CoveredLoan | None:
+    """A loan under cover; None for one that nobody covers. Read for a whole batch at once."""
+    return next((loan for loan in await tx.of(LOANS, facility_id) if loan.loan_id == loan_id), None)
+
+
+async def _known_loan(tx: Tx, facility_id: str, loan_id: str) -> CoveredLoan:
+    loan = await _loan(tx, facility_id, loan_id)
+    if loan is None:
+        raise NotFound("no_covered_loan", loan_id)
+    return loan
+
+
+async def _claim(tx: Tx, facility_id: str, claim_id: str) -> Claim:
+    for claim in await tx.of(CLAIMS, facility_id):
+        if claim.claim_id == claim_id:
+            return claim
+    raise NotFound("no_claim", claim_id)
+
+
+async def _drop_claim(tx: Tx, loan: CoveredLoan) -> None:
+    tx.cancel_timer(CLAIM_DUE, ref=loan.loan_id)
+    claim = rules.claim_open(await tx.of(CLAIMS, loan.facility_id), loan.loan_id)
+    if claim is None:
+        return
+    withdrawn, event = rules.withdraw_claim(claim)
+    tx.put(CLAIMS, withdrawn)
+    tx.cancel_timer(PAYMENT_DUE, ref=claim.claim_id)
+    tx.publish(event)
+
+
+async def _end_claim(tx: Tx, claim: Claim) -> None:
+    """The claim has its outcome: share what waited for it if it was paid, and end the cover of a closed loan."""
+    loan = await _known_loan(tx, claim.facility_id, claim.loan_id)
+    cover = await known_cover(tx, claim.facility_id)
+    waiting, loan = loan.waiting, replace(loan, waiting=())
+    if claim.state is ClaimState.PAID:
+        for amount in waiting:
+            loan, event = share_recovery(cover, loan, amount)
+            tx.publish(event)
+    tx.put(LOANS, loan)
+    await release_when_over(tx, cover)

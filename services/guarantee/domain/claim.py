@@ -1,0 +1,158 @@
+"""A claim from filing to payment: it asks for the partners' parts of a loss, and every wait ends in a named outcome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+from enum import StrEnum
+
+from libs.events.guarantee import ClaimAccepted, ClaimDenied, ClaimFiled, ClaimPaid, ClaimWithdrawn
+from libs.kernel.calendar import Calendar
+from libs.kernel.errors import Refused
+from libs.kernel.money import Money
+from services.guarantee.domain.cover import Cover
+from services.guarantee.domain.loan import CoveredLoan
+from services.guarantee.domain.sharing import partners_part, parts_of
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimTerms:
+    """Policy `guarantee/claim`: how often an accepted claim is asked after when its payment is late.
+
+    The partner is asked again every `recheck_working_days`, at most `rechecks_max` times; then the claim has failed.
+    """
+
+    recheck_working_days: int
+    rechecks_max: int
+
+
+class ClaimState(StrEnum):
+    """Where a claim stands; `filed` and `accepted` are open, the others final."""
+
+    FILED = "filed"
+    ACCEPTED = "accepted"
+    PAID = "paid"
+    DENIED = "denied"
+    WITHDRAWN = "withdrawn"
+
+
+OPEN = (ClaimState.FILED, ClaimState.ACCEPTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One claim on the partners: `loss` is the principal outstanding when it was filed, `claimed` their parts of it."""
+
+    claim_id: str
+    facility_id: str
+    loan_id: str
+    cover_id: str
+    state: ClaimState
+    currency: str
+    loss: Money
+    claimed: Money
+    filed_on: date
+    pay_by: date | None = None
+    rechecks: int = 0
+    receipt: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentLate:
+    """The payment did not come: ask again on `ask_on`."""
+
+    ask_on: date
+
+
+def claim_open(claims: tuple[Claim, ...], loan_id: str) -> Claim | None:
+    """The claim on this loan that still waits for its outcome, if any; there is never more than one."""
+    return next((claim for claim in claims if claim.loan_id == loan_id and claim.state in OPEN), None)
+
+
+def claim_paid(claims: tuple[Claim, ...], loan_id: str) -> Claim | None:
+    """The claim on this loan that the partners paid, if any; nothing more is ever claimed after it."""
+    return next((claim for claim in claims if claim.loan_id == loan_id and claim.state is ClaimState.PAID), None)
+
+
+def file_claim(cover: Cover, loan: CoveredLoan, claim_id: str, on: date) -> tuple[Claim, ClaimFiled]:
+    """Claim the partners' parts of the principal outstanding; raises Refused when nothing is overdue or left."""
+    if loan.overdue_since is None or loan.closed or not loan.outstanding:
+        raise Refused("no_loss_to_claim", f"{loan.loan_id} is not in arrears")
+    claim = Claim(
+        claim_id=claim_id,
+        facility_id=loan.facility_id,
+        loan_id=loan.loan_id,
+        cover_id=cover.cover_id,
+        state=ClaimState.FILED,
+        currency=loan.currency,
+        loss=loan.outstanding,
+        claimed=partners_part(loan.outstanding, cover.shares),
+        filed_on=on,
+    )
+    event = ClaimFiled(
+        facility_id=claim.facility_id,
+        cover_id=claim.cover_id,
+        claim_id=claim_id,
+        loss=claim.loss,
+        claimed=claim.claimed,
+    )
+    return claim, event
+
+
+def accept_claim(claim: Claim, on: date, pay_working_days: int, calendar: Calendar) -> tuple[Claim, ClaimAccepted]:
+    """The partner accepted: it pays by the last of `pay_working_days` working days after `on`."""
+    _require(claim, ClaimState.FILED)
+    pay_by = calendar.add_working_days(on, pay_working_days)
+    event = ClaimAccepted(
+        facility_id=claim.facility_id,
+        cover_id=claim.cover_id,
+        claim_id=claim.claim_id,
+        amount=claim.claimed,
+        pay_by=pay_by,
+    )
+    return replace(claim, state=ClaimState.ACCEPTED, pay_by=pay_by), event
+
+
+def deny_claim(claim: Claim, reason: str) -> tuple[Claim, ClaimDenied]:
+    """The partner will not pay, or never did; the loss stays with the bank."""
+    _require(claim, *OPEN)
+    event = ClaimDenied(facility_id=claim.facility_id, cover_id=claim.cover_id, claim_id=claim.claim_id, reason=reason)
+    return replace(claim, state=ClaimState.DENIED, reason=reason), event
+
+
+def withdraw_claim(claim: Claim) -> tuple[Claim, ClaimWithdrawn]:
+    """The borrower cured before the partners paid; a cure lapses the claim."""
+    _require(claim, *OPEN)
+    event = ClaimWithdrawn(facility_id=claim.facility_id, cover_id=claim.cover_id, claim_id=claim.claim_id)
+    return replace(claim, state=ClaimState.WITHDRAWN), event
+
+
+def pay_claim(claim: Claim, cover: Cover, receipt: str) -> tuple[Claim, ClaimPaid]:
+    """The partners paid what was claimed; the parts are the final split of the loss, the bank's own included."""
+    _require(claim, ClaimState.ACCEPTED)
+    event = ClaimPaid(
+        facility_id=claim.facility_id,
+        cover_id=claim.cover_id,
+        claim_id=claim.claim_id,
+        amount=claim.claimed,
+        receipt=receipt,
+        parts=parts_of(claim.loss, cover.shares),
+    )
+    return replace(claim, state=ClaimState.PAID, receipt=receipt), event
+
+
+def miss_payment(
+    claim: Claim, on: date, calendar: Calendar, terms: ClaimTerms
+) -> tuple[Claim, PaymentLate | ClaimDenied]:
+    """No payment when asked: ask again later, and after the last time count the claim as denied."""
+    _require(claim, ClaimState.ACCEPTED)
+    if claim.rechecks >= terms.rechecks_max:
+        return deny_claim(claim, "payment_not_received")
+    later = calendar.add_working_days(on, terms.recheck_working_days)
+    return replace(claim, rechecks=claim.rechecks + 1), PaymentLate(ask_on=later)
+
+
+def _require(claim: Claim, *states: ClaimState) -> None:
+    if claim.state not in states:
+        raise Refused(f"claim_{claim.state}", f"{claim.claim_id} is {claim.state}")

@@ -1,0 +1,21 @@
+"""The guarantee service, wired."""
+
+from __future__ import annotations
+
+from libs.runtime.service import Service
+from services.guarantee import store
+from services.guarantee.api import router
+from services.guarantee.partners import PARTNERS
+from services.guarantee.reactions import REACTIONS
+from services.guarantee.timers import TIMERS
+
+service = Service(
+    name="guarantee",
+    metadata=store.metadata,
+    reads=("application", "rating"),
+    reactions=REACTIONS,
+    timers=TIMERS,
+    partners=PARTNERS,
+    routers=(router,),
+)
+app = service.app

@@ -1,0 +1,1 @@
+"""The dated numbers that guarantee decides with."""

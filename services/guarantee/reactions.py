@@ -1,0 +1,68 @@
+"""What guarantee does with events of others: application tells the loan's story, rating how good the borrower is."""
+
+from __future__ import annotations
+
+from libs.events.application import (
+    ApplicationRefused,
+    ApplicationSubmitted,
+    LoanClosed,
+    LoanCured,
+    LoanDisbursed,
+    LoanOverdue,
+    RecoveryReceived,
+    RepaymentReceived,
+)
+from libs.events.envelope import Meta
+from libs.events.rating import RatingAssigned
+from libs.runtime.service import Reactions
+from libs.runtime.tx import Tx
+from services.guarantee.commands import claims, covers
+
+
+async def application_submitted(tx: Tx, event: ApplicationSubmitted, _: Meta) -> None:
+    await covers.note_application(tx, event)
+
+
+async def rating_assigned(tx: Tx, event: RatingAssigned, _: Meta) -> None:
+    await covers.note_rating(tx, event)
+
+
+async def application_refused(tx: Tx, event: ApplicationRefused, _: Meta) -> None:
+    await covers.note_refusal(tx, event)
+
+
+async def loan_disbursed(tx: Tx, event: LoanDisbursed, _: Meta) -> None:
+    await covers.activate_cover(tx, event)
+
+
+async def repayment_received(tx: Tx, event: RepaymentReceived, _: Meta) -> None:
+    await covers.note_repayment(tx, event)
+
+
+async def loan_overdue(tx: Tx, event: LoanOverdue, _: Meta) -> None:
+    await claims.note_overdue(tx, event)
+
+
+async def loan_cured(tx: Tx, event: LoanCured, _: Meta) -> None:
+    await claims.note_cure(tx, event)
+
+
+async def recovery_received(tx: Tx, event: RecoveryReceived, _: Meta) -> None:
+    await claims.share_or_hold_recovery(tx, event)
+
+
+async def loan_closed(tx: Tx, event: LoanClosed, _: Meta) -> None:
+    await claims.close_loan(tx, event)
+
+
+REACTIONS: Reactions = {
+    ApplicationSubmitted: application_submitted,
+    RatingAssigned: rating_assigned,
+    ApplicationRefused: application_refused,
+    LoanDisbursed: loan_disbursed,
+    RepaymentReceived: repayment_received,
+    LoanOverdue: loan_overdue,
+    LoanCured: loan_cured,
+    RecoveryReceived: recovery_received,
+    LoanClosed: loan_closed,
+}

@@ -1,0 +1,1 @@
+"""Dated policy files of incentive: one folder per policy, one complete TOML file per version."""

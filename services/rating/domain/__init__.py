@@ -1,0 +1,1 @@
+"""The rules of rating: authenticity, size class, scorecard and the dossier that waits for its facts; plain Python."""

@@ -1,0 +1,178 @@
+"""From referral to reconciled findings, through the real doors on real PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from libs.events.application import ApplicationSubmitted, InvestigationDisputed, InvestigationReconciled
+from tests.application.story import PLANTED, TODAY, TRAINED, Story, figures, money
+
+
+async def test_two_equal_findings_are_reconciled_to_the_prudent_one(story: Story) -> None:
+    await story.begin()
+    assert (await story.submit()).json()["mode"] == "joint"
+    first = await story.done(
+        "investigations", {"figures": figures(annual_sales="3900000")}, role="customer_manager", actor="wang"
+    )
+    assert first["status"] == "open"
+    sealed = await story.facility()
+    assert sealed["investigation"]["filed_by"] == ["wang"]
+    assert sealed["figures"] is None
+    second = await story.done(
+        "investigations", {"figures": figures(total_liabilities="1230000")}, role="customer_manager", actor="li"
+    )
+    assert second["status"] == "reconciled"
+    assert await story.bench.names() == [
+        "referral.received",
+        "application.submitted",
+        "investigation.opened",
+        "investigation.filed",
+        "investigation.filed",
+        "investigation.reconciled",
+    ]
+    reconciled = (await story.bench.published())[-1]
+    assert isinstance(reconciled, InvestigationReconciled)
+    assert reconciled.figures.annual_sales.amount == 3900000
+    assert reconciled.figures.total_liabilities.amount == 1230000
+    assert [difference.field for difference in reconciled.differences] == ["annual_sales", "total_liabilities"]
+    assert reconciled.resolved_by == ""
+
+
+async def test_a_dispute_waits_for_a_third_person(story: Story) -> None:
+    await story.begin()
+    await story.submit()
+    for actor, sales in (("li", "4000000"), ("wang", "3799999.99")):
+        body = {"figures": figures(annual_sales=sales)}
+        state = await story.done("investigations", body, role="customer_manager", actor=actor)
+    assert state["status"] == "disputed"
+    disputed = (await story.bench.published())[-1]
+    assert isinstance(disputed, InvestigationDisputed)
+    settled: dict[str, Any] = {"figures": figures(annual_sales="3850000")}
+    own = await story.post("investigations/resolution", settled, role="customer_manager", actor="li")
+    assert (own.status_code, own.json()["code"]) == (403, "maker_is_checker")
+    done = await story.done("investigations/resolution", settled, role="customer_manager", actor="zhao")
+    assert done["status"] == "reconciled"
+    reconciled = (await story.bench.published())[-1]
+    assert isinstance(reconciled, InvestigationReconciled)
+    assert reconciled.resolved_by == "zhao"
+    assert reconciled.differences == disputed.differences
+    again = await story.post("investigations/resolution", settled, role="customer_manager", actor="zhao")
+    assert (again.status_code, again.json()["code"]) == (409, "nothing_to_resolve")
+
+
+async def test_an_investigator_files_once_and_nobody_else_files(story: Story) -> None:
+    await story.begin()
+    await story.submit()
+    body = {"figures": figures()}
+    await story.done("investigations", body, role="customer_manager", actor="li")
+    again = await story.post("investigations", body, role="customer_manager", actor="li")
+    assert (again.status_code, again.json()["code"]) == (409, "already_filed")
+    stranger = await story.post("investigations", body, role="customer_manager", actor="zhao")
+    assert (stranger.status_code, stranger.json()["code"]) == (403, "not_investigator")
+
+
+async def test_a_finding_in_another_currency_is_invalid(story: Story) -> None:
+    await story.begin()
+    await story.submit()
+    dollars = {name: {**value, "currency": "USD"} for name, value in figures().items()}
+    answer = await story.post("investigations", {"figures": dollars}, role="customer_manager", actor="li")
+    assert (answer.status_code, answer.json()["code"]) == (422, "currency_mismatch")
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code"),
+    [
+        ({"assistant": "li"}, 422, "same_investigator"),
+        ({"assistant": "nobody"}, 422, "staff_unknown"),
+        ({"assistant": "sun"}, 403, "role_not_held"),
+        ({"amount": money("10000000.01")}, 409, "amount_above_maximum"),
+        ({"amount": money("0.001")}, 422, "invalid_request"),
+        ({"amount": {"amount": "1", "currency": "USD"}}, 422, "currency_not_lent"),
+        ({"tenor_months": 37}, 409, "tenor_above_maximum"),
+        ({"colour": "blue"}, 422, "invalid_request"),
+    ],
+)
+async def test_an_application_that_cannot_be_taken_says_why(
+    story: Story, changes: dict[str, Any], status: int, code: str
+) -> None:
+    await story.begin()
+    answer = await story.submit(**changes)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert await story.bench.names() == ["referral.received"]
+
+
+async def test_an_application_of_nothing_is_invalid(story: Story) -> None:
+    await story.begin()
+    answer = await story.submit(amount=money("0"))
+    assert (answer.status_code, answer.json()["code"]) == (422, "amount_not_positive")
+
+
+async def test_an_investigator_whose_training_lapsed_is_not_named(story: Story) -> None:
+    await story.begin()
+    lapsed = {
+        "staff_id": "wang",
+        "branch": "b1",
+        "role": "customer_manager",
+        "level": "sub-branch",
+        "trained_until": "2025-09-07",
+    }
+    assert (await story.bench.post("/v1/staff", lapsed, role="admin")).status_code == 201
+    answer = await story.submit()
+    assert (answer.status_code, answer.json()["code"]) == (403, "training_lapsed")
+
+
+async def test_a_file_is_submitted_once(story: Story) -> None:
+    await story.begin()
+    assert (await story.submit()).status_code == 201
+    again = await story.submit()
+    assert (again.status_code, again.json()["code"]) == (409, "wrong_status")
+
+
+async def test_without_consent_there_is_no_referral(story: Story) -> None:
+    await story.bench.open(TODAY)
+    body = {"external_ref": "x", "channel": "c", "branch": "b1", "borrower": PLANTED, "consent": False}
+    answer = await story.bench.post("/v1/referrals", body, role="customer_manager", actor="li")
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+
+
+async def test_only_an_admin_registers_staff_and_the_newest_record_counts(story: Story) -> None:
+    await story.bench.open(TODAY)
+    body = {"staff_id": "li", "branch": "b1", "role": "reviewer", "level": "branch", "trained_until": TRAINED}
+    assert (await story.bench.post("/v1/staff", body, role="customer_manager")).status_code == 403
+    for level in ("branch", "head office"):
+        answer = await story.bench.post("/v1/staff", {**body, "level": level}, role="admin")
+        assert (answer.status_code, answer.json()["level"]) == (201, level)
+
+
+async def test_personal_data_is_in_no_event_and_no_answer(story: Story) -> None:
+    await story.complete()
+    async with story.bench.parts.engine.connect() as conn:
+        outbox = (await conn.exec_driver_sql("SELECT string_agg(headers::text || payload, '') FROM outbox")).scalar()
+        party = (await conn.exec_driver_sql("SELECT name, id_number, phone FROM parties")).one()
+    told = [
+        (await story.bench.get(path)).text
+        for path in ("/v1/facilities", f"/v1/facilities/{story.facility_id}", "/v1/portfolio")
+    ]
+    assert tuple(party) == tuple(PLANTED.values())
+    assert not [planted for planted in PLANTED.values() for text in (str(outbox), *told) if planted in text]
+
+
+async def test_what_was_applied_for_travels_whole(story: Story) -> None:
+    await story.begin()
+    await story.submit(annual_rate="0.0435", security=[], agreement="")
+    submitted = next(body for body in await story.bench.published() if isinstance(body, ApplicationSubmitted))
+    assert str(submitted.annual_rate) == "0.0435"
+    assert (submitted.security, submitted.agreement) == ((), "")
+    assert submitted.declared.annual_profit.amount == 300000
+
+
+async def test_a_repeated_referral_request_opens_one_file(story: Story) -> None:
+    await story.bench.open(TODAY)
+    body = {"external_ref": "x", "channel": "c", "branch": "b1", "borrower": PLANTED, "consent": True}
+    answers = [
+        await story.bench.post("/v1/referrals", body, role="customer_manager", actor="li", key="once") for _ in range(2)
+    ]
+    assert answers[0].json() == answers[1].json()
+    assert await story.bench.names() == ["referral.received"]

@@ -1,0 +1,108 @@
+"""Real PostgreSQL for every test that asks: one server a session, one database a test, built by the migrations.
+
+Fixtures: `database` (administrator's URL of a fresh database in which every service's schema exists) and
+`bench`: `async with bench(service) as b:` gives a tests.harness.bench.Bench of that service on a database of its own.
+DATABASE_URL uses a server that exists already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from deploy.local import postgres
+from libs.runtime import migrate
+from libs.runtime.service import Service
+from tests.harness.bench import Bench
+
+
+def named(url: str, database: str) -> str:
+    """The same server's URL for another database."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine to its end from anywhere, also inside a running event loop (in a thread of its own)."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work).result()
+
+
+async def administer(url: str, *statements: str) -> None:
+    """Run statements outside any transaction as the administrator."""
+    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://", 1), isolation_level="AUTOCOMMIT")
+    try:
+        async with engine.connect() as conn:
+            for statement in statements:
+                await conn.exec_driver_sql(statement)
+    finally:
+        await engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The administrator's URL of a running PostgreSQL."""
+    if "DATABASE_URL" in os.environ:
+        yield os.environ["DATABASE_URL"]
+        return
+    with postgres.running(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def templates(server: str) -> Callable[[tuple[str, ...]], str]:
+    """Name a database with these services' schemas at their newest version, built once a session, to be copied."""
+    built: dict[tuple[str, ...], str] = {}
+
+    def template(services: tuple[str, ...]) -> str:
+        if services not in built:
+            name = f"template_{uuid.uuid4().hex[:12]}"
+            run(administer(server, f"CREATE DATABASE {name}"))
+            run(migrate.provision(named(server, name), services))
+            with ThreadPoolExecutor(1) as pool:  # alembic runs an event loop of its own
+                for service in services:
+                    pool.submit(migrate.upgrade, service, named(server, name)).result()
+            built[services] = name
+        return built[services]
+
+    return template
+
+
+@pytest.fixture
+def copies(server: str, templates: Callable[[tuple[str, ...]], str]) -> Iterator[Callable[..., str]]:
+    """Make fresh databases with the schemas of the named services (all without names); dropped afterwards."""
+    names: list[str] = []
+
+    def copy(*services: str) -> str:
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        run(administer(server, f"CREATE DATABASE {name} TEMPLATE {templates(services or migrate.SERVICES)}"))
+        names.append(name)
+        return named(server, name)
+
+    yield copy
+    for name in names:
+        run(administer(server, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+def database(copies: Callable[..., str]) -> str:
+    """The administrator's URL of a fresh database with every service's schema."""
+    return copies()
+
+
+@pytest.fixture
+def bench(copies: Callable[..., str], tmp_path: Path) -> Callable[..., Bench]:
+    """Make a Bench of a service on a fresh database; extra keywords are settings (profile="us-sba")."""
+
+    def make(service: Service, **settings: object) -> Bench:
+        return Bench(service, copies(service.name), tmp_path, **settings)
+
+    return make

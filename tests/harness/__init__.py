@@ -1,0 +1,1 @@
+"""What the tests share: a service on real PostgreSQL without a broker, and whole stacks with one."""

@@ -1,0 +1,100 @@
+"""Kafka of the local stack: a real broker that dies with its parent and keeps its topics over a crash."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from deploy.local import kafka
+from deploy.local.process import ChildFailed
+from tests.local.orphans import ends_within, killed_parent_of
+
+FIRST = TopicPartition("letters", 0)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "var"
+    kafka.wipe(tmp_path / "var")
+
+
+async def create(bootstrap: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic("letters", num_partitions=1, replication_factor=1)])
+    finally:
+        await admin.close()
+
+
+async def write(bootstrap: str, text: bytes) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True)
+    await producer.start()
+    try:
+        await producer.send_and_wait("letters", text, partition=0)
+    finally:
+        await producer.stop()
+
+
+async def read(bootstrap: str, count: int) -> list[bytes]:
+    """As a member of a new group, from the beginning: the group coordinator has to work as well."""
+    consumer = AIOKafkaConsumer(
+        "letters", bootstrap_servers=bootstrap, group_id=f"readers-{count}", auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    try:
+        found: list[bytes] = []
+        deadline = time.monotonic() + 20
+        while len(found) < count and time.monotonic() < deadline:
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                found += [record.value for record in records]
+        await consumer.commit()
+        assert await consumer.committed(FIRST) == len(found)
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def test_a_message_goes_through_and_survives_a_crash_of_the_broker(home: Path) -> None:
+    with kafka.serving(home) as server:
+        before = server.bootstrap
+        await create(server.bootstrap)
+        await write(server.bootstrap, b"first")
+        assert await read(server.bootstrap, 1) == [b"first"]
+        server.kill()
+        server.start()
+        assert server.bootstrap == before
+        await write(server.bootstrap, b"second")
+        assert await read(server.bootstrap, 2) == [b"first", b"second"]
+        with pytest.raises(ChildFailed, match="another process"), kafka.running(home):
+            pass
+
+
+async def test_killing_the_parent_leaves_no_java_and_the_next_start_has_the_topics(home: Path) -> None:
+    with kafka.running(home) as bootstrap:
+        await create(bootstrap)
+        await write(bootstrap, b"first")
+    assert ends_within(killed_parent_of("kafka", home), seconds=5)
+    with kafka.running(home) as bootstrap:
+        assert await read(bootstrap, 1) == [b"first"]
+    kafka.wipe(home)
+    assert not (home / "kafka" / "data").exists()
+
+
+def test_jars_are_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    libs = kafka.install_jars(kafka.LIBS)
+    assert list(libs.glob("kafka_2.13-*.jar"))
+    monkeypatch.setenv("PATH", str(tmp_path))  # neither Maven nor anything else can be found now
+    assert kafka.install_jars(kafka.LIBS) == libs
+
+
+def test_a_machine_without_java_gets_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kafka.install_jars(kafka.LIBS)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ChildFailed, match=r"`java` is missing: install Java 17 or later"), kafka.running(tmp_path):
+        pass
