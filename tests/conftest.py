@@ -2,7 +2,7 @@
 
 Fixtures: `database` (administrator's URL of a fresh database in which every service's schema exists) and
 `bench`: `async with bench(service) as b:` gives a tests.harness.bench.Bench of that service on a database of its own.
-DATABASE_URL uses a server that exists already.
+DATABASE_URL and KAFKA_BOOTSTRAP use servers that exist already; `kafka` is a real broker.
 """
 
 from __future__ import annotations
@@ -19,10 +19,23 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from deploy.local import kafka as broker
 from deploy.local import postgres
 from libs.runtime import migrate
 from libs.runtime.service import Service
 from tests.harness.bench import Bench
+
+EVERYBODY_OUT = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+EMPTY = """
+DO $$ DECLARE tables text; BEGIN
+  SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') INTO tables FROM pg_tables
+  WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND tablename <> 'alembic_version';
+  EXECUTE 'TRUNCATE ' || tables || ' RESTART IDENTITY';
+END $$
+"""
 
 
 def named(url: str, database: str) -> str:
@@ -58,6 +71,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The bootstrap address of a running Apache Kafka; KAFKA_BOOTSTRAP uses one that exists already."""
+    if "KAFKA_BOOTSTRAP" in os.environ:
+        yield os.environ["KAFKA_BOOTSTRAP"]
+        return
+    with broker.running(tmp_path_factory.mktemp("kafka")) as bootstrap:
+        yield bootstrap
+
+
+@pytest.fixture(scope="session")
 def templates(server: str) -> Callable[[tuple[str, ...]], str]:
     """Name a database with these services' schemas at their newest version, built once a session, to be copied."""
     built: dict[tuple[str, ...], str] = {}
@@ -76,20 +99,37 @@ def templates(server: str) -> Callable[[tuple[str, ...]], str]:
     return template
 
 
+@pytest.fixture(scope="session")
+def shelf_of_copies(server: str, templates: Callable[[tuple[str, ...]], str]) -> dict[tuple[str, ...], list[str]]:
+    """Databases that tests gave back, by the services in them."""
+    return {}
+
+
 @pytest.fixture
-def copies(server: str, templates: Callable[[tuple[str, ...]], str]) -> Iterator[Callable[..., str]]:
-    """Make fresh databases with the schemas of the named services (all without names); dropped afterwards."""
-    names: list[str] = []
+def copies(
+    server: str, templates: Callable[[tuple[str, ...]], str], shelf_of_copies: dict[tuple[str, ...], list[str]]
+) -> Iterator[Callable[..., str]]:
+    """Lend empty databases with the schemas of the named services (all without names), each to one test at a time.
+
+    A database given back is emptied before it is lent again: quicker than a new copy for each test.
+    """
+    lent: list[tuple[tuple[str, ...], str]] = []
 
     def copy(*services: str) -> str:
-        name = f"test_{uuid.uuid4().hex[:12]}"
-        run(administer(server, f"CREATE DATABASE {name} TEMPLATE {templates(services or migrate.SERVICES)}"))
-        names.append(name)
+        wanted = services or migrate.SERVICES
+        waiting = shelf_of_copies.setdefault(wanted, [])
+        if waiting:
+            name = waiting.pop()
+            run(administer(named(server, name), EVERYBODY_OUT, EMPTY))
+        else:
+            name = f"test_{uuid.uuid4().hex[:12]}"
+            run(administer(server, f"CREATE DATABASE {name} TEMPLATE {templates(wanted)}"))
+        lent.append((wanted, name))
         return named(server, name)
 
     yield copy
-    for name in names:
-        run(administer(server, f"DROP DATABASE {name} WITH (FORCE)"))
+    for wanted, name in lent:
+        shelf_of_copies[wanted].append(name)
 
 
 @pytest.fixture

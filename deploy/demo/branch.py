@@ -50,14 +50,14 @@ class Branch:
     async def open(self, client: Client) -> None:
         """Register everybody and admit every agreement; repeatable, each step has its own idempotency key."""
         for staff, role, level in self._everybody():
-            body = {"staff_id": staff, "branch": "branch", "role": role, "level": level}
-            body["trained_until"] = self.terms.day("staff", "trained_until").isoformat()
-            await self._post(client, "application", "/v1/staff", body, key=f"staff:{staff}")
+            person = {"staff_id": staff, "branch": "branch", "role": role, "level": level}
+            person["trained_until"] = self.terms.day("staff", "trained_until").isoformat()
+            await self._post(client, "application", "/v1/staff", person, key=f"staff:{staff}")
         for partner in self.terms.rows("partners"):
             await self._post(client, "guarantee", "/v1/partners", dict(partner), key=f"partner:{partner['partner_id']}")
         for row in self.terms.rows("agreements"):
             currency = CURRENCY[self.profile]
-            body = {**row, "capacity": {"amount": row["capacity"], "currency": currency}}
+            body: dict[str, Any] = {**row, "capacity": {"amount": row["capacity"], "currency": currency}}
             body |= {"effective": self.effective.isoformat(), "source": self.terms.version.ref}
             await self._post(client, "guarantee", "/v1/agreements", body, key=f"agreement:{row['code']}")
 

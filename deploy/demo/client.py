@@ -50,14 +50,13 @@ class Client:
         return await self._answered(service, path, lambda url: self._http.get(url, headers=headers))
 
     async def tell(self, url: str, body: dict[str, Any]) -> None:
-        """POST to a stand-in."""
-        response = await self._http.post(url, json=body)
-        response.raise_for_status()
+        """POST a fact to a stand-in; told twice it changes nothing, so it is repeated until it is answered."""
+        await self._answered("", url, lambda address: self._http.post(address, json=body))
 
     async def _answered(self, service: str, path: str, send: Any) -> dict[str, Any]:
         problem = ""
         for attempt in range(TRIES_MAX):
-            urls = self._urls[service]
+            urls = self._urls.get(service, [""])
             self._turn += 1
             url = urls[self._turn % len(urls)] + path
             async with self._gate:
@@ -68,7 +67,7 @@ class Client:
                 else:
                     self.sent += 1
                     if response.status_code < 400:  # noqa: PLR2004 - HTTP's own border
-                        return dict(response.json())
+                        return dict(response.json()) if response.content else {}
                     problem = f"{response.status_code} {response.text[:500]}"
                     if response.status_code not in UNAVAILABLE:
                         raise Unexpected(f"{service} {path}: {problem}")

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from libs.kernel.money import Money
 
@@ -35,15 +36,11 @@ async def read_journal(bootstrap: str, topics: list[str]) -> list[Entry]:
     await consumer.start()
     entries: dict[str, Entry] = {}
     try:
-        parts = [
-            TopicPartition(topic, part)
-            for topic in topics
-            for part in sorted(consumer.partitions_for_topic(topic) or await _partitions(consumer, topic))
-        ]
+        parts = await _partitions(bootstrap, topics)
         consumer.assign(parts)
         ends = await consumer.end_offsets(parts)
-        await consumer.seek_to_beginning(*parts)
         for part in parts:
+            consumer.seek(part, 0)
             while await consumer.position(part) < ends[part]:
                 for records in (await consumer.getmany(part, timeout_ms=1000, max_records=5000)).values():
                     for record in records:
@@ -54,11 +51,16 @@ async def read_journal(bootstrap: str, topics: list[str]) -> list[Entry]:
     return list(entries.values())
 
 
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    await consumer._client.add_topic(topic)  # noqa: SLF001 - a consumer without a subscription learns of topics only so
-    await consumer._client.force_metadata_update()  # noqa: SLF001 - the same
-    found: set[int] = consumer.partitions_for_topic(topic) or set()
-    return found
+async def _partitions(bootstrap: str, topics: list[str]) -> list[TopicPartition]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        described = await admin.describe_topics(topics)
+    finally:
+        await admin.close()
+    return sorted(
+        TopicPartition(found["topic"], part["partition"]) for found in described for part in found["partitions"]
+    )
 
 
 def _entry(record: Any) -> Entry:

@@ -1,4 +1,4 @@
-"""One life told to the platform, step by step, as its people and systems would: every step is a REST call of its actor."""
+"""One life told to the platform step by step: every step is a REST call of the person or system it belongs to."""
 
 from __future__ import annotations
 
@@ -206,7 +206,9 @@ class Journey:
             f"{self._path}/drawdowns",
             {
                 "amount": money(self.life.drawn),
-                "schedule": [{"due": row.due.isoformat(), "principal": money(row.principal)} for row in self.life.schedule],
+                "schedule": [
+                    {"due": row.due.isoformat(), "principal": money(row.principal)} for row in self.life.schedule
+                ],
             },
             actor=self.crew.lead,
             role="customer_manager",

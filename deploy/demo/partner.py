@@ -61,7 +61,11 @@ async def book(entry: Entry) -> None:
 async def cover(request: CoverRequest) -> dict[str, Any]:
     """Answer once per reference, from the book."""
     guaranteed = _book.get(request.facility_ref, Decimal(0))
-    answer: dict[str, Any] = {"reference": request.reference, "accepted": guaranteed > 0, "guaranteed": f"{guaranteed:.2f}"}
+    answer: dict[str, Any] = {
+        "reference": request.reference,
+        "accepted": guaranteed > 0,
+        "guaranteed": f"{guaranteed:.2f}",
+    }
     answer["reason"] = "" if guaranteed > 0 else "declined_by_underwriting"
     return _covers.setdefault(request.reference, answer)
 

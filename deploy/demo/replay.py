@@ -72,6 +72,7 @@ class Replay:
             await self._play(day)
             self._show(self.progress)
             day = await self._next(day)
+        await self._scheduler.settle()
 
     async def _next(self, day: date) -> date | None:
         """The next day on which anything is due; a timer in the past fires with the next day."""

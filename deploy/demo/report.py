@@ -7,7 +7,7 @@ recoveries. Every event type that a service handles was applied there as often a
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -50,7 +50,7 @@ def accounts(entries: Iterable[Entry], currency: str) -> dict[str, Account]:
     for entry in ordered:
         if entry.type == "referral.received.v1":
             ref = entry.body["external_ref"]
-            found[entry.key] = Account(ref, currency, *[nothing] * 6)
+            found[entry.key] = Account(ref, currency, nothing, nothing, nothing, nothing, nothing, nothing)
         if entry.key in found:
             found[entry.key].events += 1
             _book(found[entry.key], entry)
@@ -58,45 +58,82 @@ def accounts(entries: Iterable[Entry], currency: str) -> dict[str, Account]:
 
 
 def _book(account: Account, entry: Entry) -> None:
-    match entry.type.removesuffix(".v1"):
-        case "application.approved":
-            account.approved += entry.money("amount")
-            account.recommendation = entry.body["recommendation"]
-        case "application.refused":
-            account.refused = True
-        case "cover.bound":
-            account.guaranteed += entry.money("guaranteed")
-        case "loan.disbursed":
-            account.disbursed += entry.money("amount")
-        case "repayment.received":
-            account.repaid += entry.money("principal")
-        case "loan.written_off":
-            account.written_off += entry.money("gross")
-            _lose(account, BANK, entry.money("net"))
-        case "claim.paid":
-            for part in entry.body["parts"]:
-                if part["party"] != BANK:
-                    _lose(account, part["party"], _money(part["amount"]))
-        case "recovery.received":
-            account.recovered += entry.money("amount")
-            _lose(account, BANK, -entry.money("amount"))
-        case "recovery.shared":
-            for part in entry.body["parts"]:
-                if part["party"] != BANK:
-                    _lose(account, part["party"], -_money(part["amount"]))
-                    _lose(account, BANK, _money(part["amount"]))
-        case "loan.closed":
-            account.closed = entry.body["outcome"]
-        case _:
-            return
+    booking = _BOOKINGS.get(entry.type)
+    if booking is not None:
+        booking(account, entry)
+
+
+def _approved(account: Account, entry: Entry) -> None:
+    account.approved += entry.money("amount")
+    account.recommendation = entry.body["recommendation"]
+
+
+def _refused(account: Account, _: Entry) -> None:
+    account.refused = True
+
+
+def _bound(account: Account, entry: Entry) -> None:
+    account.guaranteed += entry.money("guaranteed")
+
+
+def _disbursed(account: Account, entry: Entry) -> None:
+    account.disbursed += entry.money("amount")
+
+
+def _repaid(account: Account, entry: Entry) -> None:
+    account.repaid += entry.money("principal")
+
+
+def _written_off(account: Account, entry: Entry) -> None:
+    account.written_off += entry.money("gross")
+    _lose(account, BANK, entry.money("net"))
+
+
+def _claim_paid(account: Account, entry: Entry) -> None:
+    for party, amount in _partners(entry):
+        _lose(account, party, amount)
+
+
+def _recovered(account: Account, entry: Entry) -> None:
+    account.recovered += entry.money("amount")
+    _lose(account, BANK, -entry.money("amount"))
+
+
+def _recovery_shared(account: Account, entry: Entry) -> None:
+    for party, amount in _partners(entry):
+        _lose(account, party, -amount)
+        _lose(account, BANK, amount)
+
+
+def _closed(account: Account, entry: Entry) -> None:
+    account.closed = entry.body["outcome"]
+
+
+_BOOKINGS: Mapping[str, Callable[[Account, Entry], None]] = {
+    "application.approved.v1": _approved,
+    "application.refused.v1": _refused,
+    "cover.bound.v1": _bound,
+    "loan.disbursed.v1": _disbursed,
+    "repayment.received.v1": _repaid,
+    "loan.written_off.v1": _written_off,
+    "claim.paid.v1": _claim_paid,
+    "recovery.received.v1": _recovered,
+    "recovery.shared.v1": _recovery_shared,
+    "loan.closed.v1": _closed,
+}
+
+
+def _partners(entry: Entry) -> list[tuple[str, Money]]:
+    """The partners' parts of an event that splits an amount."""
+    return [
+        (part["party"], Money(Decimal(part["amount"]["amount"]), part["amount"]["currency"]))
+        for part in entry.body["parts"]
+        if part["party"] != BANK
+    ]
 
 
 def _lose(account: Account, party: str, amount: Money) -> None:
     account.losses[party] = account.losses.get(party, amount.zero) + amount
-
-
-def _money(wire: Mapping[str, str]) -> Money:
-    return Money(Decimal(wire["amount"]), wire["currency"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +144,10 @@ class Findings:
 
 
 def reconcile(
-    lives: Sequence[Life], found: Mapping[str, Account], published: Mapping[str, int], applied: Mapping[str, Mapping[str, int]]
+    lives: Sequence[Life],
+    found: Mapping[str, Account],
+    published: Mapping[str, int],
+    applied: Mapping[str, Mapping[str, int]],
 ) -> Findings:
     """Compare the journal with the input, loan by loan, and what was published with what was applied.
 
@@ -164,12 +204,16 @@ def render(
             parties[party] += amount
     ends = Counter(account.closed or ("refused" if account.refused else "open") for account in found.values())
     against = sum(account.recommendation == "refuse" for account in approved)
-    longest = {end: max((a.events for a in found.values() if a.closed == end), default=0) for end in ("repaid", "written_off")}
+    longest = {
+        end: max((a.events for a in found.values() if a.closed == end), default=0) for end in ("repaid", "written_off")
+    }
     lines = ["", "Branch report", "=" * 60]
     lines += [f"{'lives in':<28}{len(lives):>24}"]
     lines += [f"{'  ' + end:<28}{count:>24}" for end, count in sorted(ends.items())]
     lines += [f"{name.replace('_', ' '):<28}{amount.amount:>24,.2f} {currency}" for name, amount in sums.items()]
-    lines += [f"{'net loss of ' + party:<28}{amount.amount:>24,.2f} {currency}" for party, amount in sorted(parties.items())]
+    lines += [
+        f"{'net loss of ' + party:<28}{amount.amount:>24,.2f} {currency}" for party, amount in sorted(parties.items())
+    ]
     lines += [f"{'approved against our advice':<28}{against:>24}"]
     lines += [f"{'events':<28}{sum(published.values()):>24,}"]
     lines += [f"{'events of a life, at most':<28}{longest['repaid']:>15} repaid, {longest['written_off']} written off"]

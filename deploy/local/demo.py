@@ -15,7 +15,6 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import httpx
@@ -87,9 +86,7 @@ async def play(platform: stack.Stack, portfolio: Portfolio, show: object = None)
             branch = Branch(portfolio.profile, min(life.applied_on for life in lives))
             moves = generator.indices(lives, int(os.environ.get("SEED", "1")))
             display = progress_bar(started) if show is None else _silent
-            await Replay(
-                lives, moves, branch, client, scheduler, platform.stand_ins["partner"], display
-            ).run()
+            await Replay(lives, moves, branch, client, scheduler, platform.stand_ins["partner"], display).run()
             seconds = time.monotonic() - started
     finally:
         await client.close()
@@ -177,7 +174,9 @@ def main(arguments: list[str]) -> int:
     begun = time.monotonic()
     try:
         with stack.running(profile=portfolio.profile, replicas=int(os.environ.get("REPLICAS") or 1)) as platform:
-            print(f"Stack of {len(platform.children)} processes is up after {time.monotonic() - begun:.0f} s", flush=True)
+            print(
+                f"Stack of {len(platform.children)} processes is up after {time.monotonic() - begun:.0f} s", flush=True
+            )
             outcome = asyncio.run(play(platform, portfolio))
             _show(platform, outcome, len(portfolio.lives))
             if not once:
@@ -199,6 +198,7 @@ def _show(platform: stack.Stack, outcome: Outcome, lives: int) -> None:
     print(f"peak memory of this driver {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB")
     print("\nLook at:")
     print(f"  operators' console   {platform.urls['console'][0]}/")
+    print(f"  sign in there with   {platform.issuer.token('operator', 'operator', org='branch')}")
     for name, urls in platform.urls.items():
         print(f"  {name:<20} {urls[0]}/docs")
 

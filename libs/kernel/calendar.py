@@ -30,7 +30,7 @@ class Calendar:
         return day.weekday() < SATURDAY and day not in self.holidays
 
     def add_working_days(self, day: date, count: int) -> date:
-        """The working day that is `count` working days after `day` (count ≥ 0; 0 gives the next working day or itself)."""
+        """The working day `count` working days after `day`; 0 gives `day` itself or the next working day."""
         while not self.is_working(day):
             day += timedelta(days=1)
         for _ in range(count):

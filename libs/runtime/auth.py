@@ -75,7 +75,7 @@ class TokenDoor:
                 failure = error
         raise Unauthenticated from failure
 
-    def _key_set(self, reread: bool) -> KeySet:  # noqa: FBT001 - private
+    def _key_set(self, reread: bool) -> KeySet:
         if self._keys is None or reread:
             self._keys = KeySet.import_key_set(json.loads(self._settings.jwks_path.read_text(encoding="utf-8")))
         return self._keys

@@ -27,6 +27,7 @@ LEASE_SECONDS = 20
 CALL_TIMEOUT_SECONDS = 5.0
 CALLS_AT_ONCE = 20
 SERVER_ERROR = 500
+TRY_LATER = (408, 425, 429)  # request timeout, too early, too many requests: no decision was taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,12 @@ UPDATE calls c SET status = 'unknown', attempts = attempts + 1, lease_until = no
 FROM due WHERE c.id = due.id
 RETURNING c.id, c.key, c.kind, c.reference, c.request, c.attempts, due.status AS before
 """  # noqa: S608 - constants of this module
+
+
+# A call written while a day opens may be answered before the service's own date has moved.
+_STATE_SQL = """
+SELECT c.status, GREATEST(k.open, c.business_date) AS "on" FROM calls c, clock k WHERE c.id = $1
+"""
 
 
 class Caller:
@@ -97,14 +104,14 @@ class Caller:
         return len(rows)
 
     async def _one(self, row: dict[str, Any]) -> None:
-        outbound = self.parts.partners[row["kind"]]
         request = json.loads(row["request"])
         try:
+            outbound = self.parts.partners[row["kind"]]
             answer = await self._ask(outbound, row, request)
-        except (httpx.HTTPError, ValueError, KeyError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever stands between us and an answer leaves the call unknown
             await self._later(row, repr(error))
             return
-        if answer.status >= SERVER_ERROR:
+        if answer.status >= SERVER_ERROR or answer.status in TRY_LATER:
             await self._later(row, f"status {answer.status}")
             return
         reach("calls.after_send", self.parts.settings.fault)
@@ -137,17 +144,16 @@ class Caller:
     async def _take(self, outbound: Outbound, row: dict[str, Any], request: dict[str, Any], answer: Answer) -> None:
         """Apply the answer once: under the key's lock, only while the call is still open."""
         try:
-            async with self.parts.engine.begin() as conn:
-                unit = self.parts.unit(conn)
+            async with self.parts.transaction() as unit:
                 await unit.lock([row["key"]])
-                state = await unit.sql("SELECT c.status, k.open FROM calls c, clock k WHERE c.id = $1", row["id"])
+                state = await unit.sql(_STATE_SQL, row["id"])
                 if state[0]["status"] != "unknown":
                     return
                 cause = Cause(actor=f"{self.parts.name}:calls", id=row["id"])
-                await outbound.answered(Tx(unit, cause, state[0]["open"]), row["reference"], request, answer)
+                await outbound.answered(Tx(unit, cause, state[0]["on"]), row["reference"], request, answer)
                 await unit.flush()
                 await unit.sql("UPDATE calls SET status = 'done', error = '' WHERE id = $1", row["id"])
-        except Exception as error:  # noqa: BLE001 - an answer the rules reject is kept for people, not retried
+        except Exception as error:
             if is_transient(error):
                 raise
             reason = error.code if isinstance(error, Rejection) else repr(error)

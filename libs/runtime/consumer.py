@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 
-from libs.runtime.daybreak import Daybreak
 from libs.runtime.database import backoff, is_transient, patiently
+from libs.runtime.daybreak import Daybreak
 from libs.runtime.faults import reach
-from libs.runtime.inbound import Arrival, Intake, read_meta, reason_of
+from libs.runtime.inbound import Arrival, Intake, ResumeFailed, read_meta, reason_of
 from libs.runtime.wiring import Parts
 
 CLOCK = "clock"
@@ -68,12 +68,14 @@ class Consumer:
         )
         names = [self.parts.topic(name) for name in (*self.parts.reads, CLOCK)]
         self._kafka.subscribe(names, listener=_Rebalance(self))
-        await self._kafka.start()
-        committer = asyncio.create_task(self._commit_for_show())
+        committer: asyncio.Task[None] | None = None
         try:
+            await self._kafka.start()
+            committer = asyncio.create_task(self._commit_for_show())
             await self._broken.wait()
         finally:
-            committer.cancel()
+            if committer is not None:
+                committer.cancel()
             await self._stop_workers(self._workers.keys())
             await self._kafka.stop()
 
@@ -85,7 +87,8 @@ class Consumer:
         for tp in parts:
             topic = self._plain(tp.topic)
             self._kafka.seek(tp, positions.get((topic, tp.partition), -1) + 1)
-            numbers.setdefault(CLOCK if topic == CLOCK else str(tp.partition), []).append(tp)
+            lane = CLOCK if topic == CLOCK else str(tp.partition % self.parts.settings.lanes)
+            numbers.setdefault(lane, []).append(tp)
         for number, tps in numbers.items():
             worker = self._tick_worker(tps) if number == CLOCK else self._worker(tps)
             self._workers[number] = asyncio.create_task(self._guard(worker))
@@ -113,7 +116,7 @@ class Consumer:
     async def _positions(self) -> dict[tuple[str, int], int]:
         async with self.parts.engine.connect() as conn:
             rows = await conn.exec_driver_sql('SELECT topic, part, "offset" FROM position')
-            return {(topic, part): offset for topic, part, offset in rows}
+            return {(row["topic"], row["part"]): row["offset"] for row in rows.mappings()}
 
     async def _worker(self, tps: Sequence[TopicPartition]) -> None:
         """Apply the events of one partition number, batch by batch; hold those of a day not yet opened here."""
@@ -122,11 +125,8 @@ class Consumer:
         while True:
             free = [tp for tp in tps if not held[tp]]
             if free:
-                waiting = len(free) < len(tps)
-                fetched = await self._kafka.getmany(
-                    *free, timeout_ms=20 if waiting else FETCH_MS, max_records=self.parts.settings.batch_max
-                )
-                for tp, records in fetched.items():
+                timeout_ms = FETCH_MS if len(free) == len(tps) else 20
+                for tp, records in (await self._fetch(free, timeout_ms)).items():
                     held[tp].extend(self._arrival(record) for record in records)
             if not any(held.values()):
                 continue
@@ -142,26 +142,55 @@ class Consumer:
             elif not free:
                 await Daybreak.wait(self.parts, seconds=0.05)
 
+    async def _fetch(self, tps: Sequence[TopicPartition], timeout_ms: int) -> dict[TopicPartition, list[Any]]:
+        """What has come, and what comes within a moment more: one transaction for several events is far cheaper."""
+        assert self._kafka is not None  # noqa: S101 - set by _session before it subscribes
+        batch_max = self.parts.settings.batch_max
+        fetched: dict[TopicPartition, list[Any]] = await self._kafka.getmany(
+            *tps, timeout_ms=timeout_ms, max_records=batch_max
+        )
+        count = sum(map(len, fetched.values()))
+        if not 0 < count < batch_max:
+            return fetched
+        await asyncio.sleep(self.parts.settings.linger_ms / 1000)
+        more = await self._kafka.getmany(*tps, timeout_ms=0, max_records=batch_max - count)
+        for tp, records in more.items():
+            fetched.setdefault(tp, []).extend(records)
+        return fetched
+
     async def apply(self, arrivals: Sequence[Arrival]) -> None:
         """Apply a batch in one transaction; on a failure for good, one by one, and the culprit parks."""
         try:
-            await patiently(lambda: self._once(arrivals), on_retry=self._retrying)
+            await patiently(lambda: self._once(arrivals, {}), on_retry=self._retrying)
         except Exception as error:  # noqa: BLE001 - whatever a handler raised is parked with its reason, never lost
-            if len(arrivals) > 1:
-                for arrival in arrivals:
-                    await self.apply([arrival])
+            if len(arrivals) == 1:
+                await self._park(arrivals[0], error)
                 return
-            reason = reason_of(error)
-            self.parts.log.error("event_parked", event_id=arrivals[0].event_id, key=arrivals[0].key, reason=reason)
-            await patiently(lambda: self._once(arrivals, culprit=reason), on_retry=self._retrying)
-
-    async def _once(self, arrivals: Sequence[Arrival], culprit: str = "") -> None:
-        async with self.parts.engine.begin() as conn:
-            intake = Intake(self.parts, self.parts.unit(conn))
-            await intake.open(arrivals)
             for arrival in arrivals:
-                await intake.take(arrival, culprit=culprit)
-            await intake.close()
+                await self.apply([arrival])
+
+    async def _park(self, arrival: Arrival, error: Exception) -> None:
+        """Park whom the failure names: the arrival itself, or an event that had waited for it and failed then."""
+        culprits: dict[str, str] = {}
+        while True:
+            culprit = error.event_id if isinstance(error, ResumeFailed) else arrival.event_id
+            if culprit in culprits:
+                raise error
+            culprits[culprit] = reason_of(error)
+            self.parts.log.error("event_parked", event_id=culprit, key=arrival.key, reason=culprits[culprit])
+            try:
+                return await patiently(lambda: self._once([arrival], culprits), on_retry=self._retrying)
+            except Exception as another:  # noqa: BLE001 - raised above when it names the same event again
+                error = another
+
+    async def _once(self, arrivals: Sequence[Arrival], culprits: Mapping[str, str]) -> None:
+        async with self.parts.transaction() as unit:
+            intake = Intake(self.parts, unit)
+            if not await intake.pass_by(arrivals):
+                await intake.open(arrivals)
+                for arrival in arrivals:
+                    await intake.take(arrival, culprits)
+                await intake.close()
         reach("consumer.after_commit", self.parts.settings.fault)
         await Daybreak.progressed(self.parts)
 
@@ -176,15 +205,13 @@ class Consumer:
                     await patiently(lambda tick=tick: daybreak.open(tick), on_retry=self._retrying)  # type: ignore[misc]  # mypy cannot type a lambda's default
 
     def _arrival(self, record: Any) -> Arrival:
-        headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
+        headers = {_plain_text(name.encode()): _plain_text(value or b"") for name, value in record.headers}
         try:
             payload = (record.value or b"").decode("utf-8")
         except UnicodeDecodeError:
             headers, payload = {"undecodable": "not UTF-8"}, repr(record.value)
         payload = payload.replace("\x00", "\\u0000")
-        return Arrival(
-            self._plain(record.topic), record.partition, record.offset, headers, payload, read_meta(headers)
-        )
+        return Arrival(self._plain(record.topic), record.partition, record.offset, headers, payload, read_meta(headers))
 
     def _plain(self, topic: str) -> str:
         return topic.removeprefix(self.parts.settings.topic_prefix)
@@ -204,12 +231,11 @@ class Consumer:
 
     async def _too_many_blocked(self) -> bool:
         async with self.parts.engine.connect() as conn:
-            row = (
-                await conn.exec_driver_sql(
-                    "SELECT (SELECT count(DISTINCT key) FROM parked), (SELECT count(*) FROM stream)"
-                )
-            ).one()
-        return bool(row[0] > max(BLOCKED_KEYS_MIN, row[1] // BLOCKED_SHARE_MAX))
+            blocked = (await conn.exec_driver_sql("SELECT count(DISTINCT key) FROM parked")).scalar() or 0
+            if blocked <= BLOCKED_KEYS_MIN:
+                return False
+            keys = (await conn.exec_driver_sql("SELECT count(*) FROM stream")).scalar() or 0
+        return bool(blocked * BLOCKED_SHARE_MAX > keys)
 
     async def _commit_for_show(self) -> None:
         """Write positions to Kafka and watch the share of blocked keys, about once a second."""
@@ -230,9 +256,14 @@ class Consumer:
                     await self._kafka.commit(mine)
             except (KafkaError, OSError) as error:
                 self.parts.log.debug("offsets_not_shown", error=repr(error))
-            except Exception as error:  # noqa: BLE001 - for show only
+            except Exception as error:
                 if not is_transient(error):
                     raise
+
+
+def _plain_text(value: bytes) -> str:
+    """Header text that PostgreSQL can hold."""
+    return value.decode("utf-8", "replace").replace("\x00", "\ufffd")
 
 
 class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-import asyncpg
+import asyncpg  # type: ignore[import-untyped]  # ships no types
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -16,6 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 T = TypeVar("T")
 # serialization failure, deadlock, lock timeout, too many connections, disk full, shutdown, idle-in-transaction
 TRANSIENT_STATES = ("40001", "40P01", "55P03", "53", "57P", "25P03", "08")
+
+UNSTORABLE_STATES = ("22021", "22P05")
 
 
 def open_engine(url: str, *, schema: str, pool_size: int, idle_ms: int = 8_000) -> AsyncEngine:
@@ -38,8 +40,32 @@ def open_engine(url: str, *, schema: str, pool_size: int, idle_ms: int = 8_000) 
     )
 
 
+@asynccontextmanager
+async def borrowed(engine: AsyncEngine) -> AsyncIterator[Any]:
+    """A bare asyncpg connection of the engine's pool, each statement its own transaction."""
+    async with engine.connect() as conn:
+        yield (await conn.get_raw_connection()).driver_connection
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine) -> AsyncIterator[Any]:
+    """One transaction on the bare asyncpg connection of the engine's pool, committed on leaving without an error.
+
+    The driver itself halves the cost of a statement. A connection that cannot be rolled back is thrown away.
+    """
+    async with engine.connect() as conn:
+        driver: Any = (await conn.get_raw_connection()).driver_connection
+        try:
+            async with driver.transaction():
+                yield driver
+        except BaseException:
+            if driver.is_closed() or driver.is_in_transaction():
+                await conn.invalidate()
+            raise
+
+
 def is_transient(error: BaseException) -> bool:
-    """Whether the same work may succeed later: connection lost, deadlock, lock timeout, server going down, disk full."""
+    """Whether the same work may succeed later: connection lost, deadlock, lock timeout, shutdown, disk full."""
     if isinstance(error, (FileNotFoundError, PermissionError)):
         return False  # a missing file is a mistake of ours, not of the network
     if isinstance(error, (OSError, InterfaceError, PoolTimeout, asyncpg.InterfaceError, asyncio.TimeoutError)):
@@ -49,7 +75,13 @@ def is_transient(error: BaseException) -> bool:
             return True
         state = str(getattr(error.orig, "sqlstate", "") or getattr(error.orig, "pgcode", "") or "")
         return state.startswith(TRANSIENT_STATES) or isinstance(error.orig, (OSError, asyncpg.InterfaceError))
-    return isinstance(error, asyncpg.PostgresConnectionError)
+    return isinstance(error, asyncpg.PostgresError) and str(error.sqlstate).startswith(TRANSIENT_STATES)
+
+
+def is_unstorable(error: BaseException) -> bool:
+    """Whether PostgreSQL cannot hold a text it was given: U+0000 in a value or in JSON."""
+    state = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", "")
+    return state in UNSTORABLE_STATES
 
 
 def backoff(attempt: int, *, cap_seconds: float = 5.0) -> float:
@@ -63,7 +95,7 @@ async def patiently(work: Callable[[], Awaitable[T]], *, on_retry: Callable[[Bas
     while True:
         try:
             return await work()
-        except Exception as error:  # noqa: BLE001 - sorted into transient and final right here
+        except Exception as error:
             if not is_transient(error):
                 raise
             attempt += 1

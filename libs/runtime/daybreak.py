@@ -51,7 +51,11 @@ class Daybreak:
         if tick.meta is None or tick.meta.type != "day.closed.v1":
             await self._skip(tick)
             return
-        day = adapter_of(DayClosed).validate_json(tick.payload)
+        try:
+            day = adapter_of(DayClosed).validate_json(tick.payload)
+        except ValueError:
+            await self._skip(tick)
+            return
         while not await self._applied(day.reached):
             await self.wait(self.parts, seconds=0.05)
         while await self._fire(tick, day):
@@ -112,15 +116,13 @@ class Daybreak:
             self.parts.log.error("timer_parked", **timer, reason=reason_of(error))
             await self._fire_together(tick, day, [timer], culprit=reason_of(error))
 
-    async def _fire_together(
-        self, tick: Arrival, day: DayClosed, due: list[dict[str, Any]], culprit: str = ""
-    ) -> None:
-        async with self.parts.engine.begin() as conn:
-            unit = self.parts.unit(conn)
+    async def _fire_together(self, tick: Arrival, day: DayClosed, due: list[dict[str, Any]], culprit: str = "") -> None:
+        async with self.parts.transaction() as unit:
             await unit.lock([timer["key"] for timer in due])
             fired = await unit.sql(_FIRED_SQL, [t["kind"] for t in due], [t["ref"] for t in due], day.open)
             blocked = {
-                row["key"] for row in await unit.sql("SELECT DISTINCT key FROM parked WHERE key = ANY($1)", list(unit.keys))
+                row["key"]
+                for row in await unit.sql("SELECT DISTINCT key FROM parked WHERE key = ANY($1)", list(unit.keys))
             }
             for timer in sorted(fired, key=lambda timer: (timer["kind"], timer["ref"])):
                 facts = {**timer, "tick": tick.event_id, "open": day.open.isoformat()}

@@ -7,18 +7,21 @@ ahead of its turn (a gap: wait), behind with an unseen id (a violation: park), o
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 from libs.events.envelope import CATALOGUE, Meta
-from libs.kernel.errors import Rejection
+from libs.kernel.errors import NotFound, Rejection
+from libs.runtime.database import is_transient
 from libs.runtime.faults import reach
 from libs.runtime.tx import Cause, Tx, Unit, adapter_of
 from libs.runtime.wiring import Parts
 
 TIMER_TOPIC = "timer"
+NAME_CHARACTERS_MAX = 255
+SEQUENCE_MAX = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Arrival:
 def read_meta(headers: dict[str, str]) -> Meta | None:
     """The envelope in the CloudEvents headers, or None when a required attribute is missing or malformed."""
     try:
-        return Meta(
+        meta = Meta(
             id=headers["ce_id"],
             type=headers["ce_type"],
             source=headers["ce_source"],
@@ -65,6 +68,18 @@ def read_meta(headers: dict[str, str]) -> Meta | None:
         )
     except (KeyError, ValueError):
         return None
+    bounded = all(0 < len(name) <= NAME_CHARACTERS_MAX for name in (meta.id, meta.type, meta.source, meta.key))
+    return meta if bounded and 0 < meta.sequence <= SEQUENCE_MAX else None
+
+
+class ResumeFailed(Exception):
+    """A parked or waiting row whose turn had come failed; the cause is what its handler raised."""
+
+    def __init__(self, row: dict[str, Any], reason: str) -> None:
+        super().__init__(reason)
+        self.row_id: int = row["id"]
+        self.event_id: str = row["event_id"]
+        self.reason = reason
 
 
 @dataclass(slots=True)
@@ -76,6 +91,10 @@ class Marks:
     parked: list[dict[str, Any]] = field(default_factory=list)
     unparked: list[int] = field(default_factory=list)
     position: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    def position_json(self) -> str:
+        """The positions as the statements take them."""
+        return json.dumps([{"topic": t, "part": p, "offset": o} for (t, p), o in self.position.items()])
 
     def park(self, arrival: Arrival, *, status: str, reason: str) -> None:
         self.parked.append(
@@ -99,6 +118,7 @@ SELECT (SELECT open FROM clock WHERE id = 1) AS open,
        (SELECT json_agg(event_id) FROM inbox WHERE event_id = ANY($2)) AS seen,
        (SELECT json_agg(event_id) FROM parked WHERE key = ANY($1)) AS held
 """
+BLAME_SQL = "UPDATE parked SET status = 'parked', reason = $2 WHERE id = $1"
 _PARK_SQL = """
 INSERT INTO parked (key, status, topic, event_id, headers, payload, reason)
 SELECT key, status, topic, event_id, headers, payload, reason FROM jsonb_to_recordset($1::jsonb)
@@ -113,6 +133,20 @@ c AS (DELETE FROM parked WHERE id = ANY($5::bigint[]))
 INSERT INTO position (topic, part, "offset")
 SELECT topic, part, "offset" FROM jsonb_to_recordset($4::jsonb) AS p(topic text, part int, "offset" bigint)
 ON CONFLICT (topic, part) DO UPDATE SET "offset" = GREATEST(position."offset", excluded."offset")
+"""
+
+
+_PASSING_SQL = """
+WITH n AS (SELECT * FROM jsonb_to_recordset($1::jsonb) AS n(publisher text, key text, first bigint, last bigint)),
+ok AS (SELECT bool_and(COALESCE(c.seq, 0) = n.first - 1 AND p.key IS NULL) AS passed
+       FROM n LEFT JOIN cursor c ON c.publisher = n.publisher AND c.key = n.key
+       LEFT JOIN (SELECT DISTINCT key FROM parked) p ON p.key = n.key),
+a AS (INSERT INTO cursor (publisher, key, seq) SELECT n.publisher, n.key, n.last FROM n, ok WHERE ok.passed
+      ON CONFLICT (publisher, key) DO UPDATE SET seq = GREATEST(cursor.seq, excluded.seq)),
+b AS (INSERT INTO position (topic, part, "offset") SELECT w.topic, w.part, w."offset"
+      FROM ok, jsonb_to_recordset($2::jsonb) AS w(topic text, part int, "offset" bigint) WHERE ok.passed
+      ON CONFLICT (topic, part) DO UPDATE SET "offset" = GREATEST(position."offset", excluded."offset"))
+SELECT passed FROM ok
 """
 
 
@@ -136,77 +170,120 @@ class Intake:
         self._seen = set(json.loads(state["seen"] or "[]"))
         self._held = set(json.loads(state["held"] or "[]"))
 
-    async def take(self, arrival: Arrival, *, culprit: str = "") -> None:
-        """Sort and apply one arrival; `culprit` is the reason to park it instead of applying it."""
+    async def reopen(self, rows: Sequence[dict[str, Any]]) -> None:
+        """The same for rows that were parked; their keys are locked already."""
+        await self.open([arrival for arrival in map(arrival_of, rows) if arrival.meta])
+
+    async def pass_by(self, arrivals: Sequence[Arrival]) -> bool:
+        """Move the cursors over events that nothing here handles, in one statement and without locks.
+
+        False, and nothing changed, when any is handled, out of its turn, or behind a parked event.
+        """
+        runs: dict[tuple[str, str], list[int]] = {}
+        for arrival in arrivals:
+            meta = arrival.meta
+            if meta is None or self._handler(meta) is not None:
+                return False
+            run = runs.setdefault((meta.source, meta.key), [meta.sequence, meta.sequence - 1])
+            if meta.sequence != run[1] + 1:
+                return False
+            run[1] = meta.sequence
+            self._mark_position(arrival)
+        passed = await self.unit.sql(
+            _PASSING_SQL,
+            json.dumps([{"publisher": p, "key": k, "first": r[0], "last": r[1]} for (p, k), r in runs.items()]),
+            self.marks.position_json(),
+        )
+        return bool(passed[0]["passed"])
+
+    async def take(self, arrival: Arrival, culprits: Mapping[str, str]) -> None:
+        """Sort and apply one arrival; `culprits` are the events to park instead, each with its reason."""
         self._mark_position(arrival)
         meta = arrival.meta
+        if arrival.event_id in self._held:
+            return
         if meta is None:
-            if arrival.event_id not in self._held:
-                self.marks.park(arrival, status="parked", reason="undecodable")
-            return
-        if meta.id in self._seen or meta.id in self._held or meta.id in self.marks.inbox:
-            return
-        if culprit:
-            self._block(arrival, status="parked", reason=culprit)
+            self._block(arrival, status="parked", reason="undecodable")
             return
         after = self._cursor.get((meta.source, meta.key), 0)
-        only_gaps = self._blocked.get(meta.key) != "parked"
-        if meta.key in self._blocked and not (only_gaps and meta.sequence == after + 1):
+        if meta.id in self._seen or meta.id in self.marks.inbox or (meta.sequence <= after and not self._handler(meta)):
+            return
+        if meta.id in culprits:
+            self._block(arrival, status="parked", reason=culprits[meta.id])
+        elif self._blocked.get(meta.key) == "parked":
             self._block(arrival, status="waiting", reason="behind a parked event")
         elif meta.sequence <= after:
-            if self._handler(meta) is not None:
-                self._block(arrival, status="parked", reason=f"order_violation: {meta.sequence} after {after}")
+            self._block(arrival, status="parked", reason=f"order_violation: {meta.sequence} after {after}")
         elif meta.sequence > after + 1:
             self._block(arrival, status="waiting", reason=f"gap: {meta.sequence} after {after}")
         else:
             await self.apply(arrival, meta)
             if meta.key in self._blocked:
-                await self.drain(meta.key)
+                await self._drain(meta.key, culprits)
 
     async def apply(self, arrival: Arrival, meta: Meta) -> None:
         """Run the handler, if this service has one, and move the cursor."""
         handler = self._handler(meta)
         if handler is not None:
             body = adapter_of(CATALOGUE[meta.type].body).validate_json(arrival.payload)
-            cause = Cause(
-                actor=f"{self.parts.name}:reaction", org=meta.org, id=meta.id, traceparent=meta.traceparent
-            )
+            cause = Cause(actor=f"{self.parts.name}:reaction", org=meta.org, id=meta.id, traceparent=meta.traceparent)
             await handler(Tx(self.unit, cause, meta.business_date), body, meta)
             self.marks.inbox[meta.id] = meta.type
-        self._cursor[meta.source, meta.key] = self.marks.cursor[meta.source, meta.key] = meta.sequence
+        self._advance(meta)
 
-    async def drain(self, key: str) -> int:
-        """Apply what waits on `key`, in arrival order, as far as the sequence is unbroken; returns how many."""
-        await self._store_parked()
-        rows = await self.unit.sql("SELECT * FROM parked WHERE key = $1 ORDER BY id", key)
-        waiting = [row for row in rows if row["id"] not in self.marks.unparked]
-        applied = 0
-        while row := next((row for row in waiting if self._is_next(row)), None):
-            waiting.remove(row)
+    async def resume(self, row: dict[str, Any]) -> None:
+        """Apply one parked or waiting row; raises ResumeFailed with the reason, or a transient fault as it is."""
+        try:
             if row["topic"] == TIMER_TOPIC:
                 await run_timer(self.parts, self.unit, json.loads(row["payload"]))
             else:
                 arrival = arrival_of(row)
-                assert arrival.meta is not None  # noqa: S101 - _is_next saw it
+                if arrival.meta is None:
+                    raise NotFound("undecodable", f"{row['event_id']} cannot be applied; discard it")
                 await self.apply(arrival, arrival.meta)
-            self.marks.unparked.append(row["id"])
-            applied += 1
-        return applied
+        except Exception as error:
+            if is_transient(error):
+                raise
+            raise ResumeFailed(row, reason_of(error)) from error
+        self.marks.unparked.append(row["id"])
 
-    def _is_next(self, row: dict[str, Any]) -> bool:
-        if row["topic"] == TIMER_TOPIC:
-            return True
+    async def _drain(self, key: str, culprits: Mapping[str, str]) -> None:
+        """Apply what waits on `key`, in arrival order, as far as the sequence is unbroken."""
+        await self._store_parked()
+        rows = await self.unit.sql("SELECT * FROM parked WHERE key = $1 ORDER BY id", key)
+        waiting = [row for row in rows if row["id"] not in self.marks.unparked]
+        while row := self.next_of(waiting):
+            if row["event_id"] in culprits:
+                await self.unit.sql(BLAME_SQL, row["id"], culprits[row["event_id"]][:500])
+                self._blocked[key] = "parked"
+                return
+            await self.resume(row)
+            waiting.remove(row)
+        if not waiting:
+            del self._blocked[key]
+
+    def next_of(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+        """The first row whose turn has come: not ahead of its sequence; a timer waits for all that came before it."""
+        for place, row in enumerate(rows):
+            meta = None if row["topic"] == TIMER_TOPIC else read_meta(json.loads(row["headers"]))
+            if meta is None and place == 0:
+                return row
+            if meta is not None and meta.sequence <= self._cursor.get((meta.source, meta.key), 0) + 1:
+                return row
+        return None
+
+    def discard(self, row: dict[str, Any]) -> None:
+        """Count a parked row as seen, so that it never comes back and what waits behind it is next."""
         meta = read_meta(json.loads(row["headers"]))
-        return meta is not None and meta.sequence == self._cursor.get((meta.source, meta.key), 0) + 1
+        if meta is not None:
+            self.marks.inbox[meta.id] = meta.type
+            self._advance(meta)
+        self.marks.unparked.append(row["id"])
 
-    def is_gap(self, meta: Meta) -> bool:
-        """Whether an earlier event of the same publisher and key has not been applied yet."""
-        return meta.sequence > self._cursor.get((meta.source, meta.key), 0) + 1
-
-    def advance(self, meta: Meta) -> None:
-        """Count a discarded event as seen, so that what waits behind it is next."""
-        after = self._cursor.get((meta.source, meta.key), 0)
-        self._cursor[meta.source, meta.key] = self.marks.cursor[meta.source, meta.key] = max(after, meta.sequence)
+    def _advance(self, meta: Meta) -> None:
+        # Never back: a redriven order violation is older than what was applied since.
+        place = (meta.source, meta.key)
+        self._cursor[place] = self.marks.cursor[place] = max(self._cursor.get(place, 0), meta.sequence)
 
     async def _store_parked(self) -> None:
         if self.marks.parked:
@@ -224,7 +301,7 @@ class Intake:
             list(marks.inbox),
             list(marks.inbox.values()),
             json.dumps([{"publisher": p, "key": k, "seq": s} for (p, k), s in marks.cursor.items()]),
-            json.dumps([{"topic": t, "part": p, "offset": o} for (t, p), o in marks.position.items()]),
+            marks.position_json(),
             marks.unparked,
         )
 
@@ -233,6 +310,7 @@ class Intake:
 
     def _block(self, arrival: Arrival, *, status: str, reason: str) -> None:
         self.marks.park(arrival, status=status, reason=reason)
+        self._held.add(arrival.event_id)
         self._blocked[arrival.key] = "parked" if status == "parked" else self._blocked.get(arrival.key, "waiting")
 
     def _mark_position(self, arrival: Arrival) -> None:
@@ -255,6 +333,7 @@ async def run_timer(parts: Parts, unit: Unit, fired: dict[str, str]) -> None:
 
 def reason_of(error: BaseException) -> str:
     """Why an event parks, in one line."""
-    if isinstance(error, Rejection):
-        return f"{error.code}: {error.detail}"
-    return f"{type(error).__name__}: {error}"
+    if isinstance(error, ResumeFailed):
+        return error.reason
+    text = f"{error.code}: {error.detail}" if isinstance(error, Rejection) else f"{type(error).__name__}: {error}"
+    return text.replace("\x00", "\\0")  # PostgreSQL holds no NUL

@@ -52,7 +52,8 @@ async def provision(admin_url: str, services: tuple[str, ...] = SERVICES) -> Non
             await conn.exec_driver_sql(f"ALTER ROLE {role} SET search_path = {name}")
             await conn.exec_driver_sql(f"GRANT USAGE ON SCHEMA {name} TO silverbear_{OBSERVER}")
             await conn.exec_driver_sql(
-                f"ALTER DEFAULT PRIVILEGES FOR ROLE {role} IN SCHEMA {name} GRANT SELECT ON TABLES TO silverbear_{OBSERVER}"
+                f"ALTER DEFAULT PRIVILEGES FOR ROLE {role} IN SCHEMA {name}"
+                f" GRANT SELECT ON TABLES TO silverbear_{OBSERVER}"
             )
     await engine.dispose()
 

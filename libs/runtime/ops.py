@@ -50,7 +50,7 @@ async def applied(request: Request) -> Response:
     parts: Parts = request.app.state.parts
     async with parts.engine.connect() as conn:
         rows = await conn.exec_driver_sql("SELECT type, count(*) FROM inbox GROUP BY type ORDER BY type")
-        return Response(to_json({kind: count for kind, count in rows}), media_type="application/json")
+        return Response(to_json({row["type"]: row["count"] for row in rows.mappings()}), media_type="application/json")
 
 
 class DiscardIn(BaseModel):
@@ -95,7 +95,6 @@ async def discard(event_id: str, body: DiscardIn, door: Door) -> Response:
 
 
 def _parsed(value: Any) -> Any:
-    import json
 
     return json.loads(value) if isinstance(value, str) and value.startswith(("{", "[")) else value
 

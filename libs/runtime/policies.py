@@ -1,4 +1,4 @@
-"""Reads the dated policy files (TOML) of a profile; a missing, unreadable or early policy is an error, never a default."""
+"""Reads the dated policy files (TOML) of a profile; a missing or early policy is an error, never a default."""
 
 from __future__ import annotations
 

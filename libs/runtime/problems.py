@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from libs.kernel.errors import Rejection
 from libs.runtime.auth import Unauthenticated
-from libs.runtime.database import is_transient
+from libs.runtime.database import is_transient, is_unstorable
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "2"
@@ -40,7 +40,9 @@ TITLES = {
 }
 
 
-def problem(status: int, code: str, detail: str = "", *, headers: dict[str, str] | None = None, **facts: Any) -> Response:
+def problem(
+    status: int, code: str, detail: str = "", *, headers: dict[str, str] | None = None, **facts: Any
+) -> Response:
     """A problem answer."""
     return Response(
         problem_body(status, code, detail, **facts), status_code=status, media_type=MEDIA_TYPE, headers=headers
@@ -62,7 +64,8 @@ def problem_body(status: int, code: str, detail: str = "", **facts: Any) -> str:
 
 def rejected(error: Rejection) -> Response:
     """A rejection of the rules as a problem."""
-    return problem(error.status, error.code, error.detail, **error.facts)
+    body = problem_body(error.status, error.code, error.detail, **error.facts)
+    return Response(body, status_code=error.status, media_type=MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:
@@ -74,7 +77,7 @@ def install(app: FastAPI) -> None:
         return rejected(error)
 
     @app.exception_handler(Unauthenticated)
-    async def on_unauthenticated(_: Request, error: Unauthenticated) -> Response:
+    async def on_unauthenticated(_request: Request, _error: Unauthenticated) -> Response:
         return problem(401, "unauthenticated", headers={"WWW-Authenticate": "Bearer"})
 
     @app.exception_handler(RequestValidationError)
@@ -90,6 +93,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def on_failure(_: Request, error: Exception) -> Response:
         if is_transient(error):
-            return problem(503, "unavailable", "the database cannot be reached", headers={"Retry-After": RETRY_AFTER_SECONDS})
+            return problem(
+                503, "unavailable", "the database cannot be reached", headers={"Retry-After": RETRY_AFTER_SECONDS}
+            )
+        if is_unstorable(error):
+            return problem(422, "unstorable_text", "text may not hold the character U+0000")
         log.error("request_failed", error=repr(error))
         return problem(500, "internal_error")

@@ -24,7 +24,9 @@ UNSENDABLE = (MessageSizeTooLargeError, RecordTooLargeError, InvalidTopicError, 
 STANDBY_SECONDS = 0.5
 POLL_SECONDS = 1.0
 
-_READ_SQL = "SELECT id, key, topic, headers, payload FROM outbox WHERE error = '' AND key <> ALL($1) ORDER BY id LIMIT $2"
+_READ_SQL = (
+    "SELECT id, key, topic, headers, payload FROM outbox WHERE error = '' AND key <> ALL($1) ORDER BY id LIMIT $2"
+)
 _DONE_SQL = """
 WITH gone AS (DELETE FROM outbox WHERE id = ANY($1))
 INSERT INTO published (topic, part, "offset")
@@ -68,8 +70,8 @@ class Relay:
             request_timeout_ms=10_000,
             max_request_size=1_048_576,
         )
-        await producer.start()
         try:
+            await producer.start()
             while True:
                 wake.clear()
                 blocked = await conn.exec_driver_sql("SELECT DISTINCT key FROM outbox WHERE error <> ''")

@@ -13,13 +13,16 @@ from datetime import date, timedelta
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from libs.events.catalogue import TOPICS
 from libs.events.clock import DayClosed
+from libs.runtime.database import borrowed
 from libs.runtime.relay import Relay
 from libs.runtime.tables import service_metadata
 from libs.runtime.tx import Cause, Tx
 from libs.runtime.wiring import Parts
 
 KEY = "clock"
+PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.004, 0.02
 metadata: MetaData = service_metadata()
 
 
@@ -37,8 +40,12 @@ class Scheduler:
     def __init__(self, parts: Parts, observer: AsyncEngine, readers: Mapping[str, Sequence[str]]) -> None:
         self.parts, self.observer, self.readers = parts, observer, readers
         self._relay: asyncio.Task[None] | None = None
-        self._quiet_sql = _quiet_sql(readers)
+        self._all_sql = _looks(readers)
+        self._acting_sql = _looks({name: topics for name, topics in readers.items() if name in TOPICS})
         self._due_sql = " UNION ALL ".join(f"SELECT min(due) AS due FROM {name}.timers" for name in readers)  # noqa: S608
+        self._reached_sql = " UNION ALL ".join(
+            f'SELECT topic, part, "offset" FROM {name}.published' for name in readers
+        )
 
     async def __aenter__(self) -> Scheduler:
         self._relay = asyncio.create_task(Relay(self.parts).run())
@@ -50,58 +57,64 @@ class Scheduler:
         await asyncio.gather(self._relay, return_exceptions=True)
 
     async def quiet(self, *, seconds: float = 120) -> None:
-        """Wait until nothing is in flight; raises NotQuiet after `seconds` without any progress."""
+        """Wait until nothing is in flight that could still cause anything; NotQuiet after `seconds` without progress.
+
+        Readers that only look on (the console) may be behind; `settle` waits for them too.
+        """
+        await self._wait(self._acting_sql, seconds)
+
+    async def settle(self, *, seconds: float = 120) -> None:
+        """Wait until every reader has applied everything; raises NotQuiet."""
+        await self._wait(self._all_sql, seconds)
+
+    async def _wait(self, looks: Sequence[str], seconds: float) -> None:
+        anything = " OR ".join(f"EXISTS ({look})" for look in looks)
         last: list[str] = []
-        patience = 0.0
-        async with self.observer.connect() as conn:
-            while True:
-                rows = await conn.exec_driver_sql(self._quiet_sql)
-                busy = [f"{name}: {what} {count}" for name, what, count in rows]
-                await conn.rollback()
-                if not busy:
-                    return
-                patience = patience + 0.01 if busy == last else 0.0
-                if patience > seconds:
-                    raise NotQuiet("; ".join(busy))
-                last = busy
-                await asyncio.sleep(0.01)
+        waited, pause = 0.0, PAUSE_SECONDS_MIN
+        async with borrowed(self.observer) as driver:
+            while await driver.fetchval(f"SELECT {anything}"):
+                await asyncio.sleep(pause)
+                waited, pause = waited + pause, min(PAUSE_SECONDS_MAX, pause + PAUSE_SECONDS_MIN)
+                if waited > seconds:
+                    busy = [row[0] for row in await driver.fetch(" UNION ALL ".join(looks))]
+                    if busy == last:
+                        raise NotQuiet("; ".join(busy))
+                    last, waited = busy, 0.0
 
     async def next_due(self) -> date | None:
         """The earliest due date of any service's timer, or None."""
-        async with self.observer.connect() as conn:
-            found = await conn.exec_driver_sql(f"SELECT min(due) FROM ({self._due_sql}) t")  # noqa: S608 - our names
-            due = found.scalar()
+        async with borrowed(self.observer) as driver:
+            due = await driver.fetchval(f"SELECT min(due) FROM ({self._due_sql}) t")  # noqa: S608 - our names
         return due if isinstance(due, date) else None
 
     async def open_day(self, day: date) -> None:
         """Close every day before `day` and open it; the tick carries the offsets reached."""
-        async with self.observer.connect() as conn:
-            reached: dict[str, dict[str, int]] = {}
-            for name in self.readers:
-                rows = await conn.exec_driver_sql(f'SELECT topic, part, "offset" FROM {name}.published')  # noqa: S608
-                for topic, part, offset in rows:
-                    reached.setdefault(topic, {})[str(part)] = offset
-        async with self.parts.engine.begin() as conn:
-            unit = self.parts.unit(conn)
+        reached: dict[str, dict[str, int]] = {}
+        async with borrowed(self.observer) as driver:
+            for row in await driver.fetch(self._reached_sql):
+                reached.setdefault(row["topic"], {})[str(row["part"])] = row["offset"]
+        async with self.parts.transaction() as unit:
             await unit.lock([KEY])
             tx = Tx(unit, Cause(actor="scheduler"), day)
             tx.publish(DayClosed(closed=day - timedelta(days=1), open=day, reached=reached), key=KEY)
             await unit.flush()
 
 
-def _quiet_sql(readers: Mapping[str, Sequence[str]]) -> str:
-    """One statement that lists what is in flight: (service, what, how many)."""
-    looks: list[str] = []
-    for name in (*readers, "clock"):
-        looks.append(f"SELECT '{name}' AS service, 'outbox' AS what, count(*) AS n FROM {name}.outbox WHERE error = ''")  # noqa: S608
-    for name in readers:
-        looks.append(f"SELECT '{name}', 'calls', count(*) FROM {name}.calls WHERE status IN ('pending', 'unknown')")  # noqa: S608
-    for reader, topics in readers.items():
-        for topic in (*topics, "clock"):
-            looks.append(
-                f"SELECT '{reader}', 'lag on {topic}', count(*) FROM {topic}.published p LEFT JOIN {reader}.position q"  # noqa: S608
-                f" ON q.topic = p.topic AND q.part = p.part WHERE p.topic = '{topic}'"
-                ' AND (q."offset" IS NULL OR q."offset" < p."offset")'
-            )
-    return f"SELECT service, what, n FROM ({' UNION ALL '.join(looks)}) look WHERE n > 0"  # noqa: S608
-
+def _looks(readers: Mapping[str, Sequence[str]]) -> list[str]:
+    """Statements that each find what is in flight in one place, as text; no row means nothing is."""
+    looks = [
+        f"SELECT '{name}: outbox, oldest ' || min(id) FROM {name}.outbox WHERE error = '' HAVING count(*) > 0"  # noqa: S608
+        for name in (*readers, "clock")
+    ]
+    looks += [
+        f"SELECT '{name}: call ' || reference FROM {name}.calls WHERE status IN ('pending', 'unknown')"  # noqa: S608
+        for name in readers
+    ]
+    looks += [
+        f"SELECT '{reader} behind on {topic}: ' || p.part FROM {topic}.published p LEFT JOIN {reader}.position q"  # noqa: S608
+        f" ON q.topic = p.topic AND q.part = p.part WHERE p.topic = '{topic}'"
+        ' AND (q."offset" IS NULL OR q."offset" < p."offset")'
+        for reader, topics in readers.items()
+        for topic in (*topics, "clock")
+    ]
+    return looks

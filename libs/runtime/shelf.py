@@ -19,7 +19,14 @@ from sqlalchemy.dialects.postgresql import JSONB
 from libs.kernel.money import Money
 
 T = TypeVar("T")
-_PLAIN: dict[type, Any] = {str: Text, int: BigInteger, bool: Boolean, date: Date, Decimal: Numeric, Money: Numeric(20, 2)}
+_PLAIN: dict[type, Any] = {
+    str: Text,
+    int: BigInteger,
+    bool: Boolean,
+    date: Date,
+    Decimal: Numeric,
+    Money: Numeric(20, 2),
+}
 
 
 class Shelf(Generic[T]):
@@ -105,10 +112,10 @@ class _Column:
         if kind is Money:
             return lambda value, record: None if value is None else Money(value, record["currency"])
         if self.enum:
-            return lambda value, record: None if value is None else kind(value)
+            return lambda value, _record: None if value is None else kind(value)
         if adapter is not None:
-            return lambda value, record: None if value is None else adapter.validate_json(value)
-        return lambda value, record: value
+            return lambda value, _record: None if value is None else adapter.validate_json(value)
+        return lambda value, _record: value
 
     @cached_property
     def dump(self) -> Callable[[Any], Any]:

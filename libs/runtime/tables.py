@@ -104,6 +104,7 @@ def _waiting(metadata: MetaData) -> None:
         Column("kind", Text, nullable=False),
         Column("reference", Text, nullable=False),
         Column("request", JSONB, nullable=False),
+        Column("business_date", Date, nullable=False),
         Column("status", Text, nullable=False, server_default="pending"),
         Column("attempts", Integer, nullable=False, server_default="0"),
         Column("next_at", DateTime(timezone=True), nullable=False, server_default=func.now()),

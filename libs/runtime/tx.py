@@ -12,11 +12,10 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.events.envelope import kind_of
 from libs.kernel.calendar import Calendar
@@ -71,9 +70,9 @@ class Unit:
     """The transaction: created by the runtime at a door, flushed once, committed by the runtime alone."""
 
     def __init__(
-        self, conn: AsyncConnection, *, service: str, policies: PolicyBook, calendar: Calendar, keys: Sequence[str] = ()
+        self, driver: Any, *, service: str, policies: PolicyBook, calendar: Calendar, keys: Sequence[str] = ()
     ) -> None:
-        self.conn, self.service, self.policies, self.calendar = conn, service, policies, calendar
+        self.driver, self.service, self.policies, self.calendar = driver, service, policies, calendar
         self.keys = tuple(keys)
         self._seq: dict[str, int] = {}
         self._lots: dict[str, _Lot] = {}
@@ -97,8 +96,7 @@ class Unit:
 
     async def sql(self, statement: str, *values: Any) -> list[dict[str, Any]]:
         """Run one statement ($1-style parameters) and return its rows."""
-        result = await self.conn.exec_driver_sql(statement, values)
-        return [dict(row) for row in result.mappings()] if result.returns_rows else []
+        return [dict(row) for row in await self.driver.fetch(statement, *values)]
 
     async def rows_of(self, shelf: Shelf[T], group: str) -> tuple[T, ...]:
         """The rows of one group, read for all locked keys at once the first time."""
@@ -198,9 +196,9 @@ ON CONFLICT (kind, ref) DO UPDATE SET due = excluded.due, key = excluded.key
 """
 _CALLS_SQL = """
 WITH told AS (SELECT pg_notify(current_schema() || '.calls', ''))
-INSERT INTO calls (id, key, kind, reference, request)
-SELECT id, key, kind, reference, request
-FROM told, jsonb_to_recordset($1::jsonb) AS c(id text, key text, kind text, reference text, request jsonb)
+INSERT INTO calls (id, key, kind, reference, request, business_date)
+SELECT id, key, kind, reference, request, business_date FROM told, jsonb_to_recordset($1::jsonb)
+AS c(id text, key text, kind text, reference text, request jsonb, business_date date)
 ON CONFLICT (kind, reference) DO NOTHING
 """
 
@@ -278,12 +276,22 @@ class Tx:
     def call(self, kind: str, *, key: str, reference: str, request: dict[str, Any]) -> None:
         """Ask for an outbound HTTP call after the commit; `reference` is ours, unique per kind, and used to inquire."""
         self.unit.add_call(
-            {"id": self.new_id(f"call:{kind}"), "key": key, "kind": kind, "reference": reference, "request": request}
+            {
+                "id": self.new_id(f"call:{kind}"),
+                "key": key,
+                "kind": kind,
+                "reference": reference,
+                "request": request,
+                "business_date": self.date.isoformat(),
+            }
         )
 
     def timer(self, kind: str, *, ref: str, key: str, due: date) -> None:
-        """Fire the timer command `kind` with `ref` when the business date reaches `due`; replaces an earlier one."""
-        self.unit.add_timer(kind, ref, key, due)
+        """Fire the timer command `kind` with `ref` when the business date reaches `due`; replaces an earlier one.
+
+        A day fires each timer once: one set for today or earlier fires with the next day.
+        """
+        self.unit.add_timer(kind, ref, key, max(due, self.date + timedelta(days=1)))
 
     def cancel_timer(self, kind: str, *, ref: str) -> None:
         """Forget a timer; no error when there is none."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.events.envelope import Meta
 from libs.runtime.calls import Outbound
+from libs.runtime.database import transaction
 from libs.runtime.policies import PolicyBook
 from libs.runtime.settings import Settings
 from libs.runtime.tx import Tx, Unit
@@ -39,9 +41,11 @@ class Parts:
     open_on: date = date.min
     log: Any = field(default_factory=structlog.get_logger)
 
-    def unit(self, conn: AsyncConnection) -> Unit:
-        """A transaction of this service on `conn`."""
-        return Unit(conn, service=self.name, policies=self.policies, calendar=self.policies.profile.calendar)
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Unit]:
+        """A transaction of this service: committed on leaving, rolled back on any error."""
+        async with transaction(self.engine) as driver:
+            yield Unit(driver, service=self.name, policies=self.policies, calendar=self.policies.profile.calendar)
 
     def topic(self, name: str) -> str:
         """The broker's name for a topic of the contract."""

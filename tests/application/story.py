@@ -215,8 +215,9 @@ class Story:
         await self.approved()
         await self.done("contract", {"contract_no": "HT-1"}, role="customer_manager", actor="li")
 
-    async def draw(self) -> dict[str, Any]:
-        body = {"amount": money("1000000"), "schedule": schedule("400000", "600000")}
+    async def draw(self, plan: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+        """Draw the whole limit, in two instalments unless another plan is given."""
+        body = {"amount": money("1000000"), "schedule": plan or schedule("400000", "600000")}
         drawn = await self.done("drawdowns", body, role="customer_manager", actor="li")
         self.loan_id = drawn["loan_id"]
         return drawn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date
 
 import pytest
@@ -10,7 +11,6 @@ from libs.events.application import (
     DisbursementFailed,
     InspectionCompleted,
     LoanClosed,
-    LoanCured,
     LoanOverdue,
     LoanReclassified,
     ProvisionChanged,
@@ -39,15 +39,25 @@ async def test_core_banking_is_told_once_when_the_last_condition_is_met(story: S
     assert (await story.bench.names()).count("disbursement.requested") == 1
 
 
-async def test_a_cover_that_is_refused_late_still_releases_the_money(story: Story) -> None:
-    """The approver decided; the drawdown waits only until the partner's answer is known."""
+async def test_a_facility_without_cover_is_paid_on_contract_and_security_alone(story: Story) -> None:
     await story.investigated(agreement="")
-    await story.bench.react(story.verified(), story.rated(), story.valued("1000000"), on=TODAY)
+    await story.bench.react(story.verified(), story.rated(), story.valued("1000000"), story.perfected(), on=TODAY)
     await story.done("review", {"opinion": "sound"}, role="reviewer", actor="sun")
     await story.done("decision", {"decision": "approve"}, role="approver", actor="qian")
     await story.done("contract", {"contract_no": "HT-1"}, role="customer_manager", actor="li")
-    await story.bench.react(story.perfected(), on=TODAY)
     assert (await story.draw())["status"] == "disbursing"
+
+
+async def test_a_refused_cover_that_the_approver_accepted_does_not_hold_the_money(story: Story) -> None:
+    await story.investigated()
+    facts = (story.verified(), story.rated(), story.valued("1000000"), story.cover_refused(), story.perfected())
+    await story.bench.react(*facts, on=TODAY)
+    ours = await story.done("review", {"opinion": "sound"}, role="reviewer", actor="sun")
+    assert ours == {"recommendation": "approve", "reasons": ["cover_refused"]}
+    await story.done("decision", {"decision": "approve"}, role="approver", actor="qian")
+    await story.done("contract", {"contract_no": "HT-1"}, role="customer_manager", actor="li")
+    assert (await story.draw())["waits_for"] == []
+    assert len(await story.bench.calls()) == 1
 
 
 async def test_the_loan_begins_provided_for_and_names_who_stood_for_it(story: Story) -> None:
@@ -192,18 +202,39 @@ async def test_arrears_cleared_cure_the_loan_and_it_is_normal_again(story: Story
     assert (await story.loan())["provision"]["amount"] == "6000.00"
 
 
-async def test_a_cured_bad_loan_stays_bad_until_its_clean_period_is_over(story: Story) -> None:
+async def test_a_bad_loan_repaid_in_full_is_cured_and_closed(story: Story) -> None:
     await story.disbursed()
     await story.missed(91)
-    cured_on = date(2026, 3, 21)  # ninety-one days past due, and past the second due date as well
     assert (await story.repay("999999.99", "p1")).json()["risk_class"] == "substandard"
     assert (await story.loan())["overdue_since"] == DUES[1].isoformat()
+    told = len(await story.bench.names())
     await story.repay("0.01", "p2")
-    closed = (await story.bench.published())[-4:]
-    assert isinstance(closed[0], RepaymentReceived)
-    assert isinstance(closed[1], LoanCured)
-    assert closed[-1] == LoanClosed(facility_id=story.facility_id, loan_id=story.loan_id, outcome="repaid")
-    assert cured_on > DUES[1]
+    assert (await story.bench.names())[told:] == [
+        "repayment.received",
+        "loan.cured",
+        "provision.changed",
+        "loan.closed",
+    ]
+
+
+async def test_a_cured_bad_loan_stays_bad_until_its_clean_period_is_over(story: Story) -> None:
+    plan = {"2025-12-20": "400000", "2026-06-20": "200000", "2026-09-20": "200000", "2027-03-20": "200000"}
+    await story.complete(tenor_months=24)
+    await story.bench.react(story.perfected(), on=TODAY)
+    await story.done("review", {"opinion": "sound"}, role="reviewer", actor="sun")
+    await story.done("decision", {"decision": "approve"}, role="approver", actor="qian")
+    await story.done("contract", {"contract_no": "HT-1"}, role="customer_manager", actor="li")
+    await story.draw([{"due": due, "principal": money(amount)} for due, amount in plan.items()])
+    await story.bench.answer(PAY_OUT, 200, paid=True)
+    await story.missed(91)
+    assert (await story.repay("400000", "p1")).json()["risk_class"] == "substandard"
+    for number, due in enumerate(("2026-06-20", "2026-09-20"), start=2):
+        await story.bench.tick(date.fromisoformat(due))
+        assert (await story.repay("200000", f"p{number}")).json()["risk_class"] == "substandard"
+    told = len(await story.bench.names())
+    await story.bench.tick(date(2026, 9, 21))  # six months and two instalments after the cure of 2026-03-21
+    assert (await story.bench.names())[told:] == ["loan.reclassified", "provision.changed"]
+    assert (await story.loan())["provision"]["amount"] == "2000.00"
 
 
 async def test_an_inspection_is_recorded_with_its_evidence_by_somebody_outside_the_file(story: Story) -> None:
@@ -228,3 +259,22 @@ async def test_a_loan_that_was_not_paid_out_is_not_inspected(story: Story) -> No
     await story.draw()
     answer = await story.post(f"loans/{story.loan_id}/inspections", {}, role="inspector", actor="ins")
     assert (answer.status_code, answer.json()["code"]) == (409, "not_paid_out")
+
+
+async def test_of_many_drawdowns_at_once_one_is_taken(story: Story) -> None:
+    await story.signed()
+    body = {"amount": money("1000000"), "schedule": schedule("400000", "600000")}
+    answers = await asyncio.gather(
+        *(story.post("drawdowns", body, role="customer_manager", actor="li") for _ in range(8))
+    )
+    assert sorted(answer.status_code for answer in answers) == [201, *[409] * 7]
+    assert (await story.bench.names()).count("drawdown.requested") == 1
+
+
+async def test_of_many_repayments_at_once_every_cent_is_booked_and_none_twice(story: Story) -> None:
+    await story.disbursed()
+    answers = await asyncio.gather(*(story.repay("150000", f"p{number}") for number in range(8)))
+    assert sorted(answer.status_code for answer in answers) == [*[201] * 6, 409, 409]
+    assert (await story.loan())["outstanding"]["amount"] == "100000.00"
+    told = [body.outstanding for body in await story.bench.published() if isinstance(body, RepaymentReceived)]
+    assert told == [cny(1_000_000 - 150_000 * number) for number in range(1, 7)]

@@ -13,8 +13,8 @@ import pytest
 
 from libs.events import application as app
 from libs.events.catalogue import kinds
-from services.console import partners
 from services.console.main import service
+from services.console.views import neighbours
 from tests.console.samples import DAY, arrival, bad_loan, cny, sample
 from tests.harness.bench import Bench
 
@@ -29,6 +29,8 @@ STATUS: dict[str, Any] = {
     "parked": {"parked": 1, "waiting": 2},
     "calls": {"pending": 0, "unknown": 0, "failed": 0},
     "timers": {"count": 4, "next_due": "2025-10-01"},
+    "reads": ["application"],
+    "handles": ["referral.received.v1"],
     "positions": {"application": {"0": 10}},
     "published": {"rating": {"0": 7}},
 }
@@ -68,7 +70,7 @@ class House:
 @pytest.fixture
 def house(monkeypatch: pytest.MonkeyPatch) -> House:
     house = House()
-    monkeypatch.setattr(partners, "open_client", lambda: httpx.AsyncClient(transport=httpx.MockTransport(house)))
+    monkeypatch.setattr(neighbours, "open_client", lambda: httpx.AsyncClient(transport=httpx.MockTransport(house)))
     return house
 
 
@@ -164,7 +166,7 @@ async def test_a_service_that_answers_nonsense_is_shown_as_not_answering(
     def nonsense(_: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json=["not", "a", "status"])
 
-    monkeypatch.setattr(partners, "open_client", lambda: httpx.AsyncClient(transport=httpx.MockTransport(nonsense)))
+    monkeypatch.setattr(neighbours, "open_client", lambda: httpx.AsyncClient(transport=httpx.MockTransport(nonsense)))
     assert "rating rating does not answer" in text_of(await console.http.get("/"))
 
 

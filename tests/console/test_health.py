@@ -17,6 +17,8 @@ STATUS: dict[str, Any] = {
     "parked": {"parked": 0, "waiting": 0},
     "calls": {"pending": 1, "unknown": 2, "failed": 0},
     "timers": {"count": 4, "next_due": "2025-10-01"},
+    "reads": ["application"],
+    "handles": ["application.submitted.v1"],
     "positions": {"application": {"0": 10, "1": 4}, "clock": {"0": 1}},
     "published": {"rating": {"0": 7}},
 }
@@ -24,15 +26,9 @@ RATING = read_health("rating", "ready", STATUS)
 APPLICATION = Health(name="application", readiness="ready", published={"application": {"0": 10, "1": 9, "2": 0}})
 
 
-def test_an_account_is_read_as_facts_and_the_clock_is_not_a_topic_of_facilities() -> None:
-    assert RATING.reads == ("application",)
+def test_an_account_is_read_as_facts() -> None:
+    assert (RATING.reads, RATING.handles) == (("application",), ("application.submitted.v1",))
     assert (RATING.outbox_depth, RATING.outbox_oldest_seconds, RATING.next_due) == (3, 12, "2025-10-01")
-
-
-def test_topics_a_service_says_it_reads_count_before_it_has_read_any() -> None:
-    assert read_health("rating", "ready", {**STATUS, "reads": ["application"], "positions": {}}).reads == (
-        "application",
-    )
 
 
 def test_nothing_opened_yet_is_empty_not_an_error() -> None:
@@ -62,9 +58,16 @@ def test_a_publisher_that_answers_and_has_published_nothing_leaves_no_lag() -> N
     assert lag(RATING, [Health(name="application", readiness="ready"), RATING]) == {"application": 0}
 
 
-def test_readers_are_named_by_their_own_account() -> None:
-    console = Health(name="console", readiness="ready", reads=("application", "rating"))
-    assert readers([RATING, console]) == {"application": ("rating", "console"), "rating": ("console",)}
+def test_lag_counts_every_topic_a_service_reads_also_before_it_has_read_any() -> None:
+    assert lag(replace(RATING, positions={}), [APPLICATION]) == {"application": 11 + 10 + 1}
+
+
+def test_readers_of_a_type_are_those_who_act_on_it_by_their_own_account() -> None:
+    console = Health(name="console", readiness="ready", handles=("application.submitted.v1", "rating.assigned.v1"))
+    assert readers([RATING, console]) == {
+        "application.submitted.v1": ("rating", "console"),
+        "rating.assigned.v1": ("console",),
+    }
 
 
 @pytest.mark.parametrize(

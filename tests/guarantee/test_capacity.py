@@ -32,8 +32,8 @@ async def test_batches_that_take_agreements_in_opposite_order_do_not_deadlock(be
         both_began = asyncio.Barrier(2)
 
         async def take(first: str, second: str) -> None:
-            async with b.parts.engine.begin() as conn:
-                tx = Tx(b.parts.unit(conn), Cause(actor="test"), DAY)
+            async with b.parts.transaction() as unit:
+                tx = Tx(unit, Cause(actor="test"), DAY)
                 await both_began.wait()
                 assert await reserve_capacity(tx, first, cny("1"))
                 await asyncio.sleep(0.1)

@@ -1,4 +1,4 @@
-"""One service on a real, freshly migrated database: requests, events, ticks and answers go in, published events come out.
+"""One service on a real, migrated database: requests, events, ticks and answers go in, published events come out.
 
 The doors are the real ones (HTTP through ASGI, the consumer's own batch code, the tick's own code); only the wire to
 Kafka is left out.
@@ -62,14 +62,15 @@ class Bench:
         """Set the business date without firing timers."""
         async with self.parts.engine.begin() as conn:
             await conn.exec_driver_sql(
-                "INSERT INTO clock (id, open) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET open = excluded.open", (day,)
+                "INSERT INTO clock (id, open) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET open = excluded.open",
+                (day,),
             )
         self.parts.open_on = day
 
     async def tick(self, day: date) -> None:
         """Open `day` by a real tick: due timers fire."""
         body = DayClosed(closed=day, open=day, reached={})
-        await Daybreak(self.parts).open(self._arrival(body, "clock", day))
+        await Daybreak(self.parts).open(self.arrival(body, "clock", day))
         self.parts.open_on = day
 
     async def post(
@@ -87,7 +88,7 @@ class Bench:
 
     async def react(self, *bodies: Any, on: date, key: str = "") -> None:
         """Deliver events as one batch, each with the next sequence of its publisher and key."""
-        await self.consumer.apply([self._arrival(body, key or body.facility_id, on) for body in bodies])
+        await self.consumer.apply([self.arrival(body, key or body.facility_id, on) for body in bodies])
 
     async def published(self) -> list[Any]:
         """The bodies of all events in the outbox, in order."""
@@ -132,16 +133,25 @@ class Bench:
         """The canonical dump of this service's own tables."""
         return await canonical_dump(self.parts.engine, self.service.metadata)
 
+    async def deliver(self, *arrivals: Arrival) -> None:
+        """Hand arrivals to the consumer as one batch, as they are."""
+        await self.consumer.apply(arrivals)
+
     def _arrival(self, body: Any, key: str, on: date) -> Arrival:
+        return self.arrival(body, key, on)
+
+    def arrival(self, body: Any, key: str, on: date, *, sequence: int = 0) -> Arrival:
+        """An event as it would arrive: the next sequence of its publisher and key, unless one is given."""
         kind = kind_of(body)
-        self._sequence[kind.topic, key] += 1
+        if not sequence:
+            self._sequence[kind.topic, key] += 1
         self._offset += 1
         headers = {
-            "ce_id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{kind.type}{key}{self._offset}")),
+            "ce_id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"{kind.type}/{key}/{self._offset}")),
             "ce_type": kind.type,
             "ce_source": f"/silverbear/{kind.topic}",
             "ce_partitionkey": key,
-            "ce_sequence": str(self._sequence[kind.topic, key]),
+            "ce_sequence": str(sequence or self._sequence[kind.topic, key]),
             "ce_businessdate": on.isoformat(),
             "ce_time": "2026-01-01T00:00:00+00:00",
             "ce_actor": "someone",

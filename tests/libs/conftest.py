@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.stack import create_topics
+from libs.runtime.migrate import role_url
+from libs.runtime.settings import Settings
 from tests.conftest import administer, named, run
 from tests.harness import toy
 from tests.harness.bench import Bench
+from tests.harness.live import Node
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +51,29 @@ def not_mended() -> Iterator[None]:
     toy.MENDED.clear()
     yield
     toy.MENDED.clear()
+
+
+@pytest.fixture
+def topics(kafka: str) -> str:
+    """The prefix of a fresh set of topics."""
+    prefix = f"t{uuid.uuid4().hex[:8]}."
+    run(create_topics(kafka, prefix))
+    return prefix
+
+
+@pytest.fixture
+def live(toy_database: str, kafka: str, topics: str, tmp_path: Path) -> Callable[..., Node]:
+    """Make a Node of a toy on the real broker: `async with live("rating") as node`."""
+
+    def make(name: str, **settings: object) -> Node:
+        known = {
+            "database_url": role_url(toy_database, name),
+            "kafka_bootstrap": kafka,
+            "topic_prefix": topics,
+            "jwks_path": tmp_path / "jwks.json",
+            "session_timeout_ms": 1_500,
+            "pool_size": 8,
+        }
+        return Node(toy.toy(name), Settings.model_validate({**known, **settings}))
+
+    return make

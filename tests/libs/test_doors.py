@@ -110,9 +110,7 @@ async def test_fifty_repeats_at_once_have_one_effect(toy_bench: Make) -> None:
     async with toy_bench("application") as bench:
         await bench.open(DAY)
         body = {"facility_id": "f1", "name": "a"}
-        answers = await asyncio.gather(
-            *(bench.post("/referrals", body, role="officer", key="same") for _ in range(50))
-        )
+        answers = await asyncio.gather(*(bench.post("/referrals", body, role="officer", key="same") for _ in range(50)))
         assert {answer.status_code for answer in answers} == {201}
         assert len({answer.text for answer in answers}) == 1
         assert sum("idempotency-replayed" not in answer.headers for answer in answers) == 1
@@ -124,9 +122,7 @@ async def test_fifty_refusals_at_once_are_all_the_same_refusal(toy_bench: Make) 
     async with toy_bench("application") as bench:
         await bench.open(DAY)
         body = {"facility_id": "f1", "name": "refused"}
-        answers = await asyncio.gather(
-            *(bench.post("/referrals", body, role="officer", key="same") for _ in range(50))
-        )
+        answers = await asyncio.gather(*(bench.post("/referrals", body, role="officer", key="same") for _ in range(50)))
         assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(409, "toy_refused")}
 
 
@@ -308,14 +304,13 @@ async def test_every_kind_of_field_survives_the_shelf(toy_bench: Make) -> None:
     ]
     async with toy_bench("application") as bench:
         for changed in (False, True):
-            async with bench.parts.engine.begin() as conn:
-                unit = bench.parts.unit(conn)
+            async with bench.parts.transaction() as unit:
                 tx = Tx(unit, Cause(actor="t"), DAY)
                 for thing in things:
                     tx.put(THING, thing)
                 await unit.flush()
-            async with bench.parts.engine.connect() as conn:
-                tx = Tx(bench.parts.unit(conn), Cause(actor="t"), DAY)
+            async with bench.parts.transaction() as unit:
+                tx = Tx(unit, Cause(actor="t"), DAY)
                 assert list(await tx.of(THING, "f1")) == things
                 assert await tx.get(THING, "2") == things[1]
                 assert await tx.find(THING, "3") is None
@@ -325,19 +320,19 @@ async def test_every_kind_of_field_survives_the_shelf(toy_bench: Make) -> None:
 
 
 async def test_a_reaction_makes_the_same_ids_again(toy_bench: Make) -> None:
-    async with toy_bench("rating") as bench, bench.parts.engine.connect() as conn:
+    async with toy_bench("rating") as bench, bench.parts.transaction() as unit:
         cause = Cause(actor="t", id="11111111-1111-7111-8111-111111111111")
-        ids = [[Tx(bench.parts.unit(conn), cause, DAY).new_id("a")] for _ in range(2)]
+        ids = [[Tx(unit, cause, DAY).new_id("a")] for _ in range(2)]
         assert ids[0] == ids[1]
-        tx = Tx(bench.parts.unit(conn), cause, DAY)
+        tx = Tx(unit, cause, DAY)
         assert len({tx.new_id("a"), tx.new_id("a"), tx.new_id("b")}) == 3
-        free = Tx(bench.parts.unit(conn), Cause(actor="t"), DAY)
+        free = Tx(unit, Cause(actor="t"), DAY)
         assert free.new_id("a") < free.new_id("a") or True
 
 
 async def test_a_service_publishes_its_own_events_only_on_keys_it_locked(toy_bench: Make) -> None:
-    async with toy_bench("rating") as bench, bench.parts.engine.connect() as conn:
-        tx = Tx(bench.parts.unit(conn), Cause(actor="t"), DAY)
+    async with toy_bench("rating") as bench, bench.parts.transaction() as unit:
+        tx = Tx(unit, Cause(actor="t"), DAY)
         with pytest.raises(RuntimeError, match="may not publish"):
             tx.publish(ReferralReceived(facility_id="f", external_ref="", borrower_id="", channel="", branch=""))
 

@@ -12,13 +12,12 @@ from libs.events.catalogue import kinds
 from libs.kernel.errors import NotFound
 from libs.runtime import ops, parking
 from libs.runtime.auth import Unauthenticated
-from libs.runtime.inbound import reason_of
-from services.console import partners
+from services.console.api.redrive import redrive_here, redrive_there
 from services.console.api.v1 import read_story
 from services.console.api.visitor import SEE_OTHER, TOKEN_COOKIE, Guest, form_of, lang_of, remember_lang
 from services.console.domain.facility import Stage
 from services.console.domain.health import Health, attention, lag, read_health, readers
-from services.console.views import lists
+from services.console.views import lists, neighbours
 from services.console.views.pages import OTHER, render
 
 router = APIRouter(include_in_schema=False)
@@ -42,8 +41,8 @@ def _show(request: Request, page: str, *, status: int = 200, **facts: Any) -> Re
 
 async def _everybody(request: Request) -> tuple[Health, ...]:
     """The other services' accounts of themselves, and this one's own."""
-    async with partners.open_client() as http:
-        others = await partners.ask_all(http, _others(request))
+    async with neighbours.open_client() as http:
+        others = await neighbours.ask_all(http, _others(request))
     own = json.loads(bytes((await ops.status(request)).body))
     readiness = "ready" if request.app.state.consumer.ready.is_set() else "not_ready"
     return (*others, read_health(OWN_NAME, readiness, own))
@@ -59,7 +58,7 @@ async def services(request: Request) -> Response:
 
 @router.get("/topics")
 async def topics(request: Request, guest: Guest) -> Response:
-    """Every event type: how often it was told, and who reads its topic."""
+    """Every event type: how often it was told, and which services act on it."""
     seen = await guest.read(lists.counts)
     rows = [(kind, seen.types[kind.type]) for kind in kinds() if kind.type in seen.types]
     listening = readers(await _everybody(request))
@@ -72,9 +71,9 @@ async def parked(
 ) -> Response:
     """What every service could not apply, with its reason, and the way to send it again."""
     guest.require("operator")
-    async with partners.open_client() as http:
-        others = await partners.list_parked(http, _others(request), guest.token)
-    own = partners.Parked(OWN_NAME, tuple(await parking.list_parked(guest.parts)))
+    async with neighbours.open_client() as http:
+        others = await neighbours.list_parked(http, _others(request), guest.token)
+    own = neighbours.Parked(OWN_NAME, tuple(await parking.list_parked(guest.parts)))
     return _show(request, "parked", shelves=(*others, own), told=told)
 
 
@@ -85,21 +84,14 @@ async def redrive(request: Request, guest: Guest) -> Response:
     form = await form_of(request)
     service, key, others = form.get("service", ""), form.get("key", ""), _others(request)
     if service == OWN_NAME:
-        told = await _redrive_own(guest, key)
+        told = await redrive_here(guest.parts, key)
     elif service in others:
-        async with partners.open_client() as http:
-            told = await partners.redrive(http, others[service], key, guest.token)
+        async with neighbours.open_client() as http:
+            told = await redrive_there(http, others[service], key, guest.token)
     else:
         raise NotFound("not_found", "no such service")
     query = urlencode({"told": f"{service} {key} – {told}"[:TOLD_CHARACTERS_MAX]})
     return RedirectResponse(f"/parked?{query}", status_code=SEE_OTHER)
-
-
-async def _redrive_own(guest: Guest, key: str) -> str:
-    try:
-        return f"applied: {await parking.redrive(guest.parts, key)}"
-    except Exception as error:  # noqa: BLE001 - the operator needs the handler's own words
-        return f"still failing: {reason_of(error)}"
 
 
 @router.get("/facilities")

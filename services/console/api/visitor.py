@@ -36,8 +36,8 @@ class Visitor(RequestDoor):
 
     async def read(self, read: Command) -> Any:
         """The result of one read of the projection."""
-        async with self.parts.engine.connect() as conn:
-            return await read(Tx(self.parts.unit(conn), Cause(actor=self.caller.subject), date.min))
+        async with self.parts.transaction() as unit:
+            return await read(Tx(unit, Cause(actor=self.caller.subject), date.min))
 
 
 def token_of(request: Request) -> str:

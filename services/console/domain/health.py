@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-CLOCK = "clock"
 Offsets = Mapping[str, Mapping[str, int]]
 
 
@@ -32,6 +31,7 @@ class Health:
     timers: int = 0
     next_due: str = ""
     reads: tuple[str, ...] = ()
+    handles: tuple[str, ...] = ()
     positions: Offsets = field(default_factory=dict)
     published: Offsets = field(default_factory=dict)
 
@@ -54,7 +54,8 @@ def read_health(name: str, readiness: str, status: Mapping[str, Any]) -> Health:
         calls_failed=calls["failed"],
         timers=timers["count"],
         next_due=timers["next_due"] or "",
-        reads=tuple(topic for topic in status.get("reads") or status["positions"] if topic != CLOCK),
+        reads=tuple(status["reads"]),
+        handles=tuple(status["handles"]),
         positions=status["positions"],
         published=status["published"],
     )
@@ -78,12 +79,12 @@ def lag(reader: Health, services: Sequence[Health]) -> dict[str, int | None]:
 
 
 def readers(services: Iterable[Health]) -> dict[str, tuple[str, ...]]:
-    """Which services read each topic, by their own account."""
+    """Which services act on each event type, by their own account."""
     found: dict[str, list[str]] = {}
     for service in services:
-        for topic in service.reads:
-            found.setdefault(topic, []).append(service.name)
-    return {topic: tuple(names) for topic, names in found.items()}
+        for type_ in service.handles:
+            found.setdefault(type_, []).append(service.name)
+    return {type_: tuple(names) for type_, names in found.items()}
 
 
 def attention(health: Health) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Asks the other services how they are, at their operators' doors: reads only, but for a redrive a person asked for.
+"""Asks the other services how they are, at their operators' doors: it only reads, and never for a decision.
 
 The console has no rights of its own: what needs an operator is asked with the operator's own token. An answer that
 does not come within the time limit is `unreachable`; one silent service never hides the others.
@@ -10,14 +10,12 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 
 from services.console.domain.health import Health, read_health
 
 ANSWER_SECONDS_MAX = 2.0
-REDRIVE_SECONDS_MAX = 30.0
 OK = 200
 
 
@@ -56,7 +54,7 @@ async def list_parked(http: httpx.AsyncClient, services: Mapping[str, str], toke
 
 async def _parked(http: httpx.AsyncClient, name: str, url: str, token: str) -> Parked:
     try:
-        answer = await http.get(f"{url}/ops/parked", headers=_bearer(token))
+        answer = await http.get(f"{url}/ops/parked", headers=bearer(token))
         if answer.status_code != OK:
             return Parked(name, (), str(answer.json()["code"]))
         return Parked(name, tuple(answer.json()))
@@ -64,16 +62,6 @@ async def _parked(http: httpx.AsyncClient, name: str, url: str, token: str) -> P
         return Parked(name, (), "unreachable")
 
 
-async def redrive(http: httpx.AsyncClient, url: str, key: str, token: str) -> str:
-    """Have one service apply a key's parked events again; returns what came of it, in the service's own words."""
-    address = f"{url.rstrip('/')}/ops/parked/{quote(key, safe='')}/redrive"
-    try:
-        answer = await http.post(address, headers=_bearer(token), timeout=REDRIVE_SECONDS_MAX)
-        body = answer.json()
-        return f"applied: {body['applied']}" if answer.status_code == OK else f"{body['code']}: {body['detail']}"
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
-        return "unreachable"
-
-
-def _bearer(token: str) -> dict[str, str]:
+def bearer(token: str) -> dict[str, str]:
+    """The header that asks in the operator's own name."""
     return {"Authorization": f"Bearer {token}"}

@@ -1,0 +1,283 @@
+"""The `silverbear` command: parked events of a service, tokens of the local issuer, policy versions; decides nothing.
+
+Exit codes: 0 done · 1 the answer is no (refused, not found, different, invalid) · 2 the command line is wrong ·
+3 the service could not be reached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from libs.kernel.policy import Version, in_force
+from libs.runtime.auth import Issuer
+from libs.runtime.policies import ROOT, read_profile, read_versions
+
+DONE, NO, USAGE, UNREACHABLE = 0, 1, 2, 3
+ANSWER_SECONDS_MAX = 60.0
+TOKEN_VARIABLE = "SILVERBEAR_TOKEN"  # noqa: S105 - a variable's name
+TITLES = ("reason", "approved_by", "level", "source")
+
+
+class Told(Exception):
+    """The command ends here: what to tell on standard error, and the exit code."""
+
+    def __init__(self, message: str, code: int = NO) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line (the process's own by default); returns its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        print(options.run(options))  # noqa: T201 - a command's output
+    except Told as told:
+        print(f"silverbear: {told}", file=sys.stderr)  # noqa: T201 - a command's complaint
+        return told.code
+    return DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="silverbear", description=__doc__, formatter_class=_Plain)
+    parts = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_events(parts.add_parser("events", help="parked events of one service: look, send again, discard"))
+    _add_token(parts.add_parser("token", help="a token of the local issuer (demo and tests only)"))
+    _add_policy(parts.add_parser("policy", help="the dated policy files: show, diff, validate"))
+    return parser
+
+
+_Plain = argparse.RawDescriptionHelpFormatter
+
+
+def _add_events(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    for name, run, told, argument in (
+        ("parked", _parked, "the blocked keys, oldest first", ""),
+        ("show", _show_key, "every parked or waiting event of one key", "key"),
+        ("redrive", _redrive, "apply a key's events again, in order, stopping at a failure", "key"),
+        ("discard", _discard, "drop one parked event for good", "event_id"),
+    ):
+        verb = verbs.add_parser(name, help=told, description=told)
+        if argument:
+            verb.add_argument(argument)
+        if name == "discard":
+            verb.add_argument("--reason", required=True, help="why, for the log: 3 to 300 characters")
+        verb.add_argument("--url", required=True, help="the service's address, such as http://127.0.0.1:8001")
+        verb.add_argument("--token", default="", help=f"an operator's token; {TOKEN_VARIABLE} by default")
+        verb.set_defaults(run=run)
+
+
+def _add_token(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--role", required=True, action="append", help="may be given more than once")
+    parser.add_argument("--actor", required=True, help="who acts")
+    parser.add_argument("--org", default="", help="the branch they act for")
+    parser.add_argument("--seconds", type=int, default=86_400, help="how long it is valid (a day)")
+    parser.add_argument("--folder", type=Path, default=ROOT / "var" / "issuer", help="the issuer's folder")
+    parser.set_defaults(run=_token)
+
+
+def _add_policy(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    show = verbs.add_parser("show", help="the versions of a policy, or with --on the one in force on a day")
+    show.add_argument("name", help="service/policy, such as rating/scorecard")
+    show.add_argument("--profile", default="cn-branch", help="whose policy: cn-branch (default) or us-sba")
+    show.add_argument("--on", type=date.fromisoformat, default=None, metavar="YYYY-MM-DD")
+    show.set_defaults(run=_show_policy)
+    diff = verbs.add_parser("diff", help="what two versions differ in; exit code 1 when they do")
+    diff.add_argument("before", help="service/policy@YYYY-MM-DD, as decisions store it")
+    diff.add_argument("after", help="the same, of any policy")
+    diff.set_defaults(run=_diff)
+    validate = verbs.add_parser("validate", help="every policy of every profile: readable, titled, dated")
+    validate.set_defaults(run=_validate)
+
+
+# --- events ---------------------------------------------------------------------------------------------------------
+
+
+def _parked(options: argparse.Namespace) -> str:
+    rows = _ask(options, "GET", "/ops/parked")
+    if not rows:
+        return "nothing is parked"
+    lines = (
+        f"{row['key']}\n    {row['status']}: {row['type'] or 'unreadable'} {row['event_id']}\n"
+        f"    {row['waiting']} behind it, since {row['arrived']}\n    {row['reason']}"
+        for row in rows
+    )
+    return "\n".join(lines)
+
+
+def _show_key(options: argparse.Namespace) -> str:
+    rows = _ask(options, "GET", f"/ops/parked/{quote(options.key, safe='')}")
+    if not rows:
+        raise Told(f"nothing is parked under {options.key}")
+    for row in rows:
+        row["headers"] = _as_json(row["headers"])
+        row["payload"] = _as_json(row["payload"])
+    return json.dumps(rows, ensure_ascii=False, indent=2)
+
+
+def _redrive(options: argparse.Namespace) -> str:
+    answer = _ask(options, "POST", f"/ops/parked/{quote(options.key, safe='')}/redrive")
+    return f"applied {answer['applied']}"
+
+
+def _discard(options: argparse.Namespace) -> str:
+    path = f"/ops/discarded/{quote(options.event_id, safe='')}"
+    return f"discarded {_ask(options, 'POST', path, {'reason': options.reason})['discarded']}"
+
+
+def _ask(options: argparse.Namespace, method: str, path: str, body: dict[str, str] | None = None) -> Any:
+    """One request to the service's operators' door; a problem answer becomes what the command tells."""
+    token = options.token or os.environ.get(TOKEN_VARIABLE, "")
+    if not token:
+        raise Told(f"no token: give --token or set {TOKEN_VARIABLE} (`silverbear token --role operator …`)", USAGE)
+    url = f"{options.url.rstrip('/')}{path}"
+    try:
+        # trust_env: the services are inside the house, a proxy of the environment is not on the way to them
+        with httpx.Client(timeout=ANSWER_SECONDS_MAX, trust_env=False) as http:
+            answer = http.request(method, url, json=body, headers={"authorization": f"Bearer {token}"})
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+        raise Told(f"{options.url} does not answer: {error or type(error).__name__}", UNREACHABLE) from error
+    content = _as_json(answer.text)
+    if answer.is_success and not isinstance(content, str):
+        return content
+    if isinstance(content, dict) and "code" in content:
+        raise Told(": ".join(str(content[part]) for part in ("code", "detail") if content.get(part)))
+    raise Told(f"{url} answered {answer.status_code}, and not as a Silverbear service does")
+
+
+def _as_json(text: Any) -> Any:
+    """The value that `text` writes as JSON, or the text itself when it writes none."""
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError):
+        return text
+
+
+# --- token ----------------------------------------------------------------------------------------------------------
+
+
+def _token(options: argparse.Namespace) -> str:
+    if options.seconds < 1:
+        raise Told("--seconds is at least 1", USAGE)
+    if not (options.folder / "issuer.json").exists():
+        raise Told(f"there is no issuer in {options.folder}; `make demo` makes the one of the local stack")
+    return Issuer(options.folder).token(options.actor, *options.role, org=options.org, seconds=options.seconds)
+
+
+# --- policy ---------------------------------------------------------------------------------------------------------
+
+
+def _show_policy(options: argparse.Namespace) -> str:
+    profile = _profile(options.profile)
+    if options.name not in profile:
+        known = ", ".join(sorted(profile))
+        raise Told(f"{options.profile} has no policy {options.name}; it has {known}")
+    name = profile[options.name]
+    versions = _versions(name)
+    if options.on is None:
+        return "\n".join(f"{version.ref}  {version.reason}" for version in versions)
+    version = in_force(versions, options.on)
+    if version is None:
+        raise Told(f"{name} has no version in force on {options.on}; the first is {versions[0].ref}")
+    titles = [f"{title}: {getattr(version, title)}" for title in TITLES]
+    terms = [f"{place} = {value}" for place, value in _flat(version.terms)]
+    return "\n".join([version.ref, *titles, *terms])
+
+
+def _diff(options: argparse.Namespace) -> str:
+    before, after = (dict(_flat(_version(ref).terms)) for ref in (options.before, options.after))
+    lines = [
+        f"{place}: {before.get(place, 'absent')} -> {after.get(place, 'absent')}"
+        for place in dict.fromkeys((*before, *after))
+        if before.get(place) != after.get(place)
+    ]
+    if not lines:
+        return "the terms are the same"
+    print("\n".join(lines))  # noqa: T201 - a command's output
+    raise Told(f"{len(lines)} terms differ")
+
+
+def _validate(_: argparse.Namespace) -> str:
+    problems: list[str] = []
+    count = 0
+    profiles = sorted(path.stem for path in (ROOT / "profiles").glob("*.toml"))
+    for profile in profiles:
+        try:
+            names = _profile(profile)
+        except Told as told:
+            problems.append(str(told))
+            continue
+        for name in names.values():
+            try:
+                versions = _versions(name)
+            except Told as told:
+                problems.append(f"{profile}: {told}")
+                continue
+            count += len(versions)
+            problems += [f"{profile}: {version.ref} has no {title}" for version, title in _untitled(versions)]
+    if problems:
+        raise Told("\n".join(problems))
+    return f"{count} policy versions of {len(profiles)} profiles are readable, titled and dated"
+
+
+def _untitled(versions: Sequence[Version]) -> list[tuple[Version, str]]:
+    return [(version, title) for version in versions for title in TITLES if not str(getattr(version, title)).strip()]
+
+
+def _profile(name: str) -> dict[str, str]:
+    """The policies of a profile; Told when its file is missing or unreadable."""
+    try:
+        return read_profile(name).policies
+    except FileNotFoundError as error:
+        raise Told(f"there is no profile {name}") from error
+    except (KeyError, ValueError, TypeError) as error:
+        raise Told(f"profile {name} is unreadable: {error!r}") from error
+
+
+def _versions(name: str) -> tuple[Version, ...]:
+    """Every version of a policy, oldest first; Told when there is none or one is unreadable."""
+    try:
+        versions = read_versions(name)
+    except (KeyError, ValueError) as error:
+        raise Told(f"{name} is unreadable: {error!r}") from error
+    if not versions:
+        raise Told(f"{name} has no version")
+    return versions
+
+
+def _version(ref: str) -> Version:
+    name, _, effective = ref.partition("@")
+    if name.count("/") != 1 or not effective:
+        raise Told(f"{ref} is not written as service/policy@YYYY-MM-DD", USAGE)
+    for version in _versions(name):
+        if version.ref == ref:
+            return version
+    raise Told(f"{name} has no version of {effective}")
+
+
+def _flat(value: Any, place: str = "") -> list[tuple[str, str]]:
+    """The leaves of nested tables and lists, each with the path to it."""
+    match value:
+        case dict():
+            return [leaf for key, inner in value.items() for leaf in _flat(inner, f"{place}.{key}" if place else key)]
+        case list() if any(isinstance(inner, dict | list) for inner in value):
+            return [leaf for number, inner in enumerate(value) for leaf in _flat(inner, f"{place}[{number}]")]
+        case list():
+            return [(place, ", ".join(map(str, value)))]
+        case _:
+            return [(place, str(value))]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,116 @@
+"""Outbound calls over real HTTP: whatever becomes of the answer, the other side does the work once and we hear of it once."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from libs.runtime.migrate import role_url
+from libs.runtime.settings import Settings
+from libs.runtime.tx import Tx
+from tests.harness.live import Bank, Node, until
+from tests.harness.toy import toy
+
+DAY = date(2026, 1, 5)
+
+
+def node_of(database: str, folder: Path, bank: Bank) -> Node:
+    """The toy that pays, with the bank's address and no broker."""
+    return Node(
+        toy("application"),
+        Settings(
+            database_url=role_url(database, "application"),
+            kafka_bootstrap="127.0.0.1:1",
+            jwks_path=folder / "jwks.json",
+            core_bank_url=bank.url,
+            pool_size=8,
+        ),
+    )
+
+
+async def pay(node: Node, *references: str) -> None:
+    """Ask for payments in one transaction."""
+
+    async def command(tx: Tx) -> None:
+        for reference in references:
+            tx.call("pay", key="f1", reference=reference, request={"facility": "f1"})
+
+    await node.run(f"INSERT INTO clock (id, open) VALUES (1, '{DAY}') ON CONFLICT DO NOTHING")
+    await node.do(command, "f1", on=DAY)
+
+
+async def paid(node: Node, *references: str) -> None:
+    """Wait until the answers took effect, once each."""
+
+    async def there() -> bool:
+        return await node.rows("SELECT count(*) FROM calls WHERE status = 'done'") == [len(references)]
+
+    await until(there, f"{references} are answered")
+    effects = (await node.tallies())["f1"]
+    assert sorted(effects) == sorted(f"paid {reference}" for reference in references)
+    assert await node.rows("SELECT count(*) FROM outbox") == [len(references)]
+
+
+@pytest.mark.parametrize(
+    ("script", "inquired"),
+    [
+        ((), False),
+        (("lose",), True),  # the work was done: found by asking
+        (("fail", "fail"), True),  # not done: asked, then sent again
+        (("forget",), True),  # never heard of: asked, then sent again
+        (("fail", "lose", "ok"), True),
+    ],
+)
+async def test_a_call_has_one_effect_whatever_becomes_of_its_answer(
+    toy_database: str,
+    tmp_path: Path,
+    script: tuple[str, ...],
+    inquired: bool,
+) -> None:
+    async with Bank(*script) as bank, node_of(toy_database, tmp_path, bank) as node:
+        node.call()
+        await pay(node, "p1")
+        await paid(node, "p1")
+        assert bank.transfers == ["p1"]
+        assert bool(bank.inquiries) is inquired
+
+
+async def test_many_calls_and_two_workers_have_one_effect_each(toy_database: str, tmp_path: Path) -> None:
+    references = [f"p{n}" for n in range(40)]
+    script = ["lose", "ok", "fail", "forget"] * 8
+    async with Bank(*script) as bank, node_of(toy_database, tmp_path, bank) as one:
+        async with node_of(toy_database, tmp_path, bank) as two:
+            one.call()
+            two.call()
+            await pay(one, *references)
+            await paid(one, *references)
+        assert sorted(bank.transfers) == sorted(references)
+
+
+async def test_a_worker_that_died_between_sending_and_hearing_asks_before_it_sends_again(
+    toy_database: str, tmp_path: Path
+) -> None:
+    async with Bank() as bank, node_of(toy_database, tmp_path, bank) as node:
+        await pay(node, "done", "lost")
+        await node.run("UPDATE calls SET status = 'unknown', attempts = 1, lease_until = now() + interval '1 second'")
+        bank.transfers.append("done")
+        node.call()
+        await asyncio.sleep(0.4)
+        assert bank.inquiries == []  # somebody else's lease
+        await paid(node, "done", "lost")
+        assert sorted(bank.inquiries) == ["done", "lost"]
+        assert sorted(bank.transfers) == ["done", "lost"]
+
+
+async def test_a_call_that_nobody_knows_how_to_make_disturbs_no_other(toy_database: str, tmp_path: Path) -> None:
+    async with Bank() as bank, node_of(toy_database, tmp_path, bank) as node:
+        await node.run(
+            "INSERT INTO calls (id, key, kind, reference, request) VALUES ('x', 'f1', 'nonsense', 'r', '{}')"
+        )
+        node.call()
+        await pay(node, "p1")
+        await paid(node, "p1")
+        assert await node.rows("SELECT error FROM calls WHERE kind = 'nonsense'") == ["KeyError('nonsense')"]

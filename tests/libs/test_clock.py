@@ -1,0 +1,134 @@
+"""The business day on real Kafka: it is closed only when nothing is in flight, and opens everywhere after it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from libs.runtime import scheduler
+from libs.runtime.database import open_engine
+from libs.runtime.dump import canonical_dump
+from libs.runtime.migrate import role_url
+from libs.runtime.scheduler import NotQuiet, Scheduler
+from libs.runtime.service import Service
+from libs.runtime.settings import Settings
+from libs.runtime.tx import Tx
+from tests.harness.live import Node, until
+from tests.harness.toy import METADATA, referral
+
+DAY = date(2026, 1, 5)
+DUE = date(2026, 2, 1)
+READERS = {"application": ("rating",), "rating": ("application",)}
+Live = Callable[..., Node]
+
+
+@asynccontextmanager
+async def clock_of(database: str, kafka: str, topics: str, folder: Path) -> AsyncIterator[Scheduler]:
+    """The scheduler over both toys."""
+    settings = Settings(
+        database_url=role_url(database, "clock"),
+        kafka_bootstrap=kafka,
+        topic_prefix=topics,
+        jwks_path=folder / "jwks.json",
+        pool_size=4,
+    )
+    service = Service(
+        name="clock", metadata=scheduler.metadata, reads=(), reactions={}, timers={}, partners={}, routers=[]
+    )
+    parts = service.parts(settings)
+    observer = open_engine(role_url(database, "observer"), schema="public", pool_size=4)
+    try:
+        async with Scheduler(parts, observer, READERS) as clock:
+            yield clock
+    finally:
+        await observer.dispose()
+        await parts.engine.dispose()
+
+
+async def stands_at(node: Node, day: date) -> None:
+    """Wait until a service stands at `day`."""
+
+    async def there() -> bool:
+        return await node.rows("SELECT open FROM clock") == [day]
+
+    await until(there, f"{node.parts.name} stands at {day}")
+
+
+async def test_a_day_closes_when_nothing_is_in_flight_and_timers_fire_when_it_opens(
+    live: Live, toy_database: str, kafka: str, topics: str, tmp_path: Path
+) -> None:
+    async with (
+        live("application") as application,
+        live("rating") as rating,
+        clock_of(toy_database, kafka, topics, tmp_path) as clock,
+    ):
+        for node in (application, rating):
+            node.relay()
+        await asyncio.gather(application.consume(), rating.consume())
+        await clock.open_day(DAY)
+        for node in (application, rating):
+            await stands_at(node, DAY)
+
+        async def refer(tx: Tx) -> None:
+            for n in range(20):
+                tx.publish(referral("f1", str(n)))
+            tx.timer("remind", ref="r", key="f1", due=DUE)
+
+        assert await clock.next_due() is None
+        await application.do(refer, "f1", on=DAY)
+        await clock.quiet(seconds=20)
+        everything = [f"verified {n}" for n in range(20)]
+        assert await application.tallies() == {"f1": everything}
+        assert await clock.next_due() == DUE
+        await clock.open_day(DUE)
+        await clock.quiet(seconds=20)
+        for node in (application, rating):
+            await stands_at(node, DUE)
+        assert await application.tallies() == {"f1": [*everything, "reminded r on 2026-02-01", "verified reminded r"]}
+        assert (await rating.tallies())["f1"][-1] == "reminded r"
+        assert await clock.next_due() is None
+        dump = await canonical_dump(application.parts.engine, METADATA)
+        assert json.loads(dump["tally"][0])["facility_id"] == "f1"
+        assert dump["timers"] == []
+
+
+async def test_what_does_not_come_to_rest_is_named(
+    live: Live, toy_database: str, kafka: str, topics: str, tmp_path: Path
+) -> None:
+    async with live("application") as application, clock_of(toy_database, kafka, topics, tmp_path) as clock:
+        await clock.quiet(seconds=0.2)
+
+        async def refer(tx: Tx) -> None:
+            tx.publish(referral("f1", "a"))
+            tx.call("pay", key="f1", reference="p", request={})
+
+        await application.do(refer, "f1", on=DAY)
+        with pytest.raises(NotQuiet, match="application: outbox 1; application: calls 1"):
+            await clock.quiet(seconds=0.2)
+        application.relay()
+
+        async def out() -> bool:
+            return await application.rows("SELECT count(*) FROM outbox") == [0]
+
+        await until(out, "the event is out")
+        with pytest.raises(NotQuiet, match="rating: lag on application 1"):
+            await clock.quiet(seconds=0.2)
+
+
+async def test_a_dump_compares_what_is_known_and_not_the_ids(live: Live) -> None:
+    dumps = []
+    for id_ in ("019b0000-0000-7000-8000-000000000001", "019b0000-0000-7000-8000-000000000002"):
+        async with live("application") as node:
+            await node.run("DELETE FROM tally")
+            await node.run(f"INSERT INTO tally (facility_id, seen) VALUES ('{id_}', '[\"about {id_}\"]')")
+            dumps.append(await canonical_dump(node.parts.engine, METADATA))
+            named = await canonical_dump(node.parts.engine, METADATA, {id_: "facility-1"})
+    assert dumps[0] == dumps[1]
+    assert dumps[0]["tally"] == ['{"facility_id": "id", "seen": ["about id"]}']
+    assert named["tally"] == ['{"facility_id": "facility-1", "seen": ["about facility-1"]}']

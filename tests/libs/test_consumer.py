@@ -1,0 +1,186 @@
+"""The consumer on real Kafka: whatever the log holds, each event takes effect once, in order, on its day."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+from deploy.local.stack import PARTITIONS
+from libs.events.clock import DayClosed
+from libs.runtime import parking
+from libs.runtime.inbound import Arrival
+from tests.harness.bench import Bench
+from tests.harness.live import Node, Wire, encoded, until
+from tests.harness.toy import MENDED, referral, toy
+
+DAY = date(2026, 1, 5)
+NEXT = date(2026, 1, 6)
+Live = Callable[..., Node]
+
+
+def press(folder: Path) -> Bench:
+    """Makes arrivals; its database is never asked."""
+    return Bench(toy("rating"), "postgresql://nobody@127.0.0.1:1/none", folder)
+
+
+async def opened(node: Node, day: date = DAY) -> None:
+    """Stand at a business date before anything arrives."""
+    await node.run(f"INSERT INTO clock (id, open) VALUES (1, '{day}')")
+
+
+async def settled(node: Node, **facilities: list[str]) -> None:
+    """Wait until exactly these effects are there."""
+
+    found: dict[str, list[str]] = {}
+
+    async def there() -> bool:
+        found.clear()
+        found.update(await node.tallies())
+        return found == facilities
+
+    try:
+        await until(there, "the effects")
+    except AssertionError:
+        assert found == facilities
+        raise
+
+
+async def test_what_the_log_holds_takes_effect_once_in_order_and_trouble_stays_with_its_key(
+    live: Live, kafka: str, topics: str, tmp_path: Path
+) -> None:
+    make = press(tmp_path)
+
+    def story(key: str, *names: str) -> list[Arrival]:
+        return [make.arrival(referral(key, name), key, DAY) for name in names]
+
+    many = story("many", *map(str, range(250)))
+    a, b, c = story("gap", "a", "b", "c")
+    poison = story("poison", "p", "poison", "q")
+    async with live("rating") as node, Wire(kafka, topics) as wire:
+        await opened(node)
+        await wire.put(*(event for event in many for _ in range(2)))
+        await wire.put(a, c, *poison)
+        await wire.put(*story("old", "x", "y"), make.arrival(referral("old", "forged"), "old", DAY, sequence=1))
+        for bad in (None, b"\xff\xfe", b"{}"):
+            await wire.raw("application", b"\xff\x00", bad, [("ce_id", b"\x00\xff"), ("odd", None)], part=0)
+        await node.consume()
+        numbers = [str(n) for n in range(250)]
+        await settled(node, many=numbers, gap=["a"], poison=["p"], old=["x", "y"])
+
+        async def parked() -> bool:
+            return sorted(await node.rows("SELECT reason FROM parked")) == [
+                "behind a parked event",
+                "gap: 3 after 1",
+                "order_violation: 1 after 2",
+                "toy_poison: poison",
+                "undecodable",
+                "undecodable",
+                "undecodable",
+            ]
+
+        await until(parked, "every sort of trouble is parked with its reason")
+        await wire.put(b, *many[:50])
+        MENDED.set()
+        await settled(node, many=numbers, gap=["a", "b", "c"], poison=["p"], old=["x", "y"])
+        assert await parking.redrive(node.parts, "poison") == 2
+        await settled(node, many=numbers, gap=["a", "b", "c"], poison=["p", "poison", "q"], old=["x", "y"])
+
+        async def shown() -> bool:
+            return node.consumer.ready.is_set() and bool(await node.rows("SELECT 1 FROM position"))
+
+        await until(shown, "the position is in the database")
+
+
+async def test_events_of_a_later_day_wait_for_the_tick_and_the_tick_for_what_came_before_it(
+    live: Live, kafka: str, topics: str, tmp_path: Path
+) -> None:
+    make = press(tmp_path)
+    async with live("rating") as node, Wire(kafka, topics) as wire:
+        await opened(node)
+        await wire.put(make.arrival(referral("f1", "today"), "f1", DAY))
+        await wire.put(make.arrival(referral("f1", "tomorrow"), "f1", NEXT))
+        await node.consume()
+        await settled(node, f1=["today"])
+        ((part, offset),) = await node.rows("SELECT part, \"offset\" FROM position WHERE topic = 'application'")
+        other = (part + 1) % PARTITIONS
+        tick = DayClosed(closed=DAY, open=NEXT, reached={"application": {str(part): offset, str(other): 0}})
+        await wire.put(make.arrival(tick, "clock", DAY))
+        await asyncio.sleep(1.0)
+        assert await node.rows("SELECT open FROM clock") == [DAY]
+        assert await node.tallies() == {"f1": ["today"]}
+        late = make.arrival(referral("f2", "late today"), "f2", DAY)
+        await wire.raw(late.topic, b"f2", late.payload.encode(), encoded(late), part=other)
+        await settled(node, f1=["today", "tomorrow"], f2=["late today"])
+        assert await node.rows("SELECT open FROM clock") == [NEXT]
+
+
+async def test_an_unreadable_tick_parks_and_the_next_one_is_heard(
+    live: Live, kafka: str, topics: str, tmp_path: Path
+) -> None:
+    make = press(tmp_path)
+    async with live("rating") as node, Wire(kafka, topics) as wire:
+        await opened(node)
+        good = make.arrival(DayClosed(closed=DAY, open=NEXT, reached={}), "clock", DAY)
+        await wire.raw("clock", b"clock", b"nonsense", [])
+        await wire.raw("clock", b"clock", b"nonsense", encoded(good))
+        await wire.put(good)
+        await node.consume()
+
+        async def open_() -> bool:
+            return await node.rows("SELECT open FROM clock") == [NEXT]
+
+        await until(open_, "the day is opened")
+        assert await node.rows("SELECT reason FROM parked") == ["not a tick"] * 2
+
+
+async def test_the_database_says_where_to_read_on_and_a_second_member_takes_over(
+    live: Live, kafka: str, topics: str, tmp_path: Path
+) -> None:
+    make = press(tmp_path)
+    keys = [f"f{n}" for n in range(30)]
+
+    async def round_(wire: Wire, name: str) -> None:
+        await wire.put(*(make.arrival(referral(key, f"{name}{n}"), key, DAY) for key in keys for n in range(5)))
+
+    expected: list[str] = []
+    async with live("rating", batch_max=7) as one, live("rating", batch_max=7) as two, Wire(kafka, topics) as wire:
+        await opened(one)
+        await one.consume()
+        for name, change in (("a", two.consume), ("b", lambda: one.crash("consumer")), ("c", one.consume)):
+            await round_(wire, name)
+            await change()
+            expected += [f"{name}{n}" for n in range(5)]
+        await settled(one, **dict.fromkeys(keys, expected))
+        assert await one.rows("SELECT * FROM parked") == []
+        # Kafka's own offsets are for show: forgetting what it knows of the group changes nothing.
+        await two.crash("consumer")
+        await one.crash("consumer")
+        inbox = await one.rows("SELECT count(*) FROM inbox")
+        await round_(wire, "d")
+        await one.run('UPDATE position SET "offset" = -1 WHERE part < 6')  # as a restored older backup would say
+        await one.consume()
+        expected += [f"d{n}" for n in range(5)]
+        await settled(one, **dict.fromkeys(keys, expected))
+        assert await one.rows("SELECT count(*) FROM inbox") == [inbox[0] + 150]
+        assert await one.rows("SELECT * FROM parked") == []
+
+
+async def test_a_database_that_goes_away_for_a_moment_parks_nothing(
+    live: Live, kafka: str, topics: str, tmp_path: Path
+) -> None:
+    make = press(tmp_path)
+    keys = [f"f{n}" for n in range(10)]
+    async with live("rating", batch_max=3) as node, Wire(kafka, topics) as wire:
+        await opened(node)
+        await node.consume()
+        for n in range(5):
+            await wire.put(*(make.arrival(referral(key, str(n)), key, DAY) for key in keys))
+            await node.run(
+                "DO $$ BEGIN PERFORM pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'silverbear.rating' AND pid <> pg_backend_pid()"
+                " AND datname = current_database(); END $$"
+            )
+        await settled(node, **dict.fromkeys(keys, [str(n) for n in range(5)]))
+        assert await node.rows("SELECT * FROM parked") == []

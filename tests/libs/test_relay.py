@@ -1,0 +1,112 @@
+"""The relay on real Kafka: everything committed is published in the order of its key, whoever dies meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import date
+
+from libs.runtime.tx import Tx
+from tests.harness.live import Node, read_all, until
+from tests.harness.toy import referral
+
+DAY = date(2026, 1, 5)
+Live = Callable[..., Node]
+
+
+async def publish(node: Node, key: str, *names: str) -> None:
+    """Commit referrals of one facility in one transaction."""
+
+    async def command(tx: Tx) -> None:
+        for name in names:
+            tx.publish(referral(key, name))
+
+    await node.do(command, key, on=DAY)
+
+
+async def by_key(kafka: str, topic: str) -> dict[str, list[int]]:
+    """The sequences per key in the order of the log, doubles (same id) counted once."""
+    seen: set[bytes] = set()
+    found: dict[str, list[int]] = {}
+    for record in await read_all(kafka, topic):
+        headers = dict(record.headers)
+        if headers["ce_id"] not in seen:
+            seen.add(headers["ce_id"])
+            found.setdefault(record.key.decode(), []).append(int(headers["ce_sequence"]))
+    return found
+
+
+async def test_two_relays_and_a_crash_keep_every_key_in_order_without_a_gap(
+    live: Live, kafka: str, topics: str
+) -> None:
+    async with live("application", relay_batch_max=20) as one, live("application", relay_batch_max=20) as two:
+        one.relay()
+        two.relay()
+        for round_ in range(6):
+            await asyncio.gather(*(publish(one, f"f{n}", *map(str, range(10))) for n in range(12)))
+            if round_ == 2:
+                await one.crash("relay")
+            if round_ == 4:
+                await two.crash("relay")
+                one.relay("again")
+
+        async def empty() -> bool:
+            return await one.rows("SELECT count(*) FROM outbox") == [0]
+
+        await until(empty, "the outbox is empty")
+        found = await by_key(kafka, topics + "application")
+        assert found == {f"f{n}": list(range(1, 61)) for n in range(12)}
+        reached = {(record.partition, record.offset) for record in await read_all(kafka, topics + "application")}
+        for part, offset in await one.rows("SELECT part, \"offset\" FROM published WHERE topic = 'application'"):
+            assert (part, offset) in reached
+
+
+async def test_a_relay_that_lost_its_broker_takes_the_lead_again(live: Live, kafka: str, topics: str) -> None:
+    """Its advisory lock must not stay behind in the pool: otherwise nobody would ever publish again."""
+    async with live("application") as node:
+        node.relay()
+        await publish(node, "f1", "a")
+
+        async def empty() -> bool:
+            return await node.rows("SELECT count(*) FROM outbox") == [0]
+
+        await until(empty, "the first event is out")
+        for pid in await node.rows("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"):
+            await node.run(f"SELECT pg_terminate_backend({pid})")
+        await publish(node, "f1", "b")
+        await until(empty, "the second event is out")
+        assert await by_key(kafka, topics + "application") == {"f1": [1, 2]}
+        await node.crash("relay")
+
+        async def free() -> bool:
+            return await node.rows("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [0]
+
+        await until(free, "the lead is free")
+
+
+async def test_a_row_the_broker_will_never_take_parks_and_only_its_key_waits(
+    live: Live, kafka: str, topics: str
+) -> None:
+    async with live("application") as node:
+        await publish(node, "bad", "a", "b")
+        await publish(node, "good", "x")
+        await node.run("UPDATE outbox SET payload = repeat('x', 1200000) WHERE id = (SELECT min(id) FROM outbox)")
+        node.relay()
+
+        async def left() -> bool:
+            return await node.rows("SELECT count(*) FROM outbox") == [2]
+
+        await until(left, "the other key went out")
+        await publish(node, "good", "y")
+        await until(left, "the other key goes on")
+        assert await by_key(kafka, topics + "application") == {"good": [1, 2]}
+        errors = await node.rows("SELECT error FROM outbox ORDER BY id")
+        assert "MessageSizeTooLarge" in errors[0]
+        assert errors[1] == ""
+        await node.run("UPDATE outbox SET payload = '{}', error = '' WHERE error <> ''")
+
+        async def empty() -> bool:
+            return await node.rows("SELECT count(*) FROM outbox") == [0]
+
+        await until(empty, "the mended row and those behind it went out")
+        assert await by_key(kafka, topics + "application") == {"good": [1, 2], "bad": [1, 2]}
