@@ -13,7 +13,7 @@ from libs.runtime.auth import Issuer
 
 TRIES_MAX = 60
 UNAVAILABLE = (502, 503, 504)
-AT_ONCE = 16
+AT_ONCE = 8  # a pool is searched connection by connection for each request
 
 
 class Unexpected(Exception):
@@ -28,26 +28,28 @@ class Client:
         self._tokens: dict[tuple[str, str, str], str] = {}
         self._turn = 0
         self._gate = asyncio.Semaphore(AT_ONCE)
-        self._http = httpx.AsyncClient(
-            timeout=30, trust_env=False, limits=httpx.Limits(max_connections=64, max_keepalive_connections=64)
-        )
+        self._http = httpx.AsyncClient(timeout=30, trust_env=False)
+        self._pools = {service: httpx.AsyncClient(timeout=30, trust_env=False) for service in urls}
         self.sent = 0
 
     async def close(self) -> None:
         """Release the connections."""
-        await self._http.aclose()
+        for pool in (self._http, *self._pools.values()):
+            await pool.aclose()
 
     async def post(
         self, service: str, path: str, body: dict[str, Any], *, actor: str, role: str, org: str, key: str
     ) -> dict[str, Any]:
         """POST a command under an idempotency key; repeated until it is answered. Raises Unexpected above 399."""
         headers = {"authorization": f"Bearer {self._token(actor, role, org)}", "idempotency-key": key}
-        return await self._answered(service, path, lambda url: self._http.post(url, json=body, headers=headers))
+        return await self._answered(
+            service, path, lambda url: self._pools[service].post(url, json=body, headers=headers)
+        )
 
     async def get(self, service: str, path: str) -> dict[str, Any]:
         """GET as an operator."""
         headers = {"authorization": f"Bearer {self._token('driver', 'operator', 'branch')}"}
-        return await self._answered(service, path, lambda url: self._http.get(url, headers=headers))
+        return await self._answered(service, path, lambda url: self._pools[service].get(url, headers=headers))
 
     async def tell(self, url: str, body: dict[str, Any]) -> None:
         """POST a fact to a stand-in; told twice it changes nothing, so it is repeated until it is answered."""

@@ -100,7 +100,7 @@ async def payment(reference: str, on: str) -> dict[str, Any]:
     """Whether an accepted claim has been paid by `on`: this partner pays on the day it is asked."""
     if reference not in _claims or not _claims[reference]["accepted"]:
         raise HTTPException(404)
-    return {"paid": True, "receipt": f"R-{reference[:13]}", "paid_on": on, "amount": _claims[reference]["claimed"]}
+    return {"paid": True, "receipt": f"R-{reference}", "paid_on": on, "amount": _claims[reference]["claimed"]}
 
 
 @app.get("/totals")

@@ -7,7 +7,6 @@ environment variables; `--once` ends after the report.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import resource
 import signal
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import uvloop
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deploy.demo import generator, sample, sba, sba_life
@@ -177,7 +177,7 @@ def main(arguments: list[str]) -> int:
             print(
                 f"Stack of {len(platform.children)} processes is up after {time.monotonic() - begun:.0f} s", flush=True
             )
-            outcome = asyncio.run(play(platform, portfolio))
+            outcome = uvloop.run(play(platform, portfolio))
             _show(platform, outcome, len(portfolio.lives))
             if not once:
                 print("\nThe platform stays up; Ctrl-C ends it.", flush=True)

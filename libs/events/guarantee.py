@@ -55,7 +55,7 @@ class CapacityReserved:
 @_event("capacity.released")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapacityReleased:
-    """A hold that did not become a cover, or the part not needed, went back."""
+    """A hold that did not become a cover went back; of one that did, `cover.bound` names what is still held."""
 
     facility_id: str
     cover_id: str

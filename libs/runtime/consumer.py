@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError
 from libs.runtime.database import backoff, is_transient, patiently
 from libs.runtime.daybreak import Daybreak
 from libs.runtime.faults import reach
-from libs.runtime.inbound import Arrival, Intake, ResumeFailed, read_meta, reason_of
+from libs.runtime.inbound import Arrival, Intake, ResumeFailed, pass_by, read_meta, reason_of
 from libs.runtime.wiring import Parts
 
 CLOCK = "clock"
@@ -184,9 +184,9 @@ class Consumer:
                 error = another
 
     async def _once(self, arrivals: Sequence[Arrival], culprits: Mapping[str, str]) -> None:
-        async with self.parts.transaction() as unit:
-            intake = Intake(self.parts, unit)
-            if not await intake.pass_by(arrivals):
+        if not await pass_by(self.parts, arrivals):
+            async with self.parts.transaction() as unit:
+                intake = Intake(self.parts, unit)
                 await intake.open(arrivals)
                 for arrival in arrivals:
                     await intake.take(arrival, culprits)

@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 import asyncpg  # type: ignore[import-untyped]  # ships no types
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 T = TypeVar("T")
 # serialization failure, deadlock, lock timeout, too many connections, disk full, shutdown, idle-in-transaction
 TRANSIENT_STATES = ("40001", "40P01", "55P03", "53", "57P", "25P03", "08")
-
+# a migration changed a table under a prepared statement; the driver forgets the statement and the next try is good
+STALE_PLAN = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
 UNSTORABLE_STATES = ("22021", "22P05")
 
 
@@ -44,7 +45,12 @@ def open_engine(url: str, *, schema: str, pool_size: int, idle_ms: int = 8_000) 
 async def borrowed(engine: AsyncEngine) -> AsyncIterator[Any]:
     """A bare asyncpg connection of the engine's pool, each statement its own transaction."""
     async with engine.connect() as conn:
-        yield (await conn.get_raw_connection()).driver_connection
+        driver: Any = (await conn.get_raw_connection()).driver_connection
+        try:
+            yield driver
+        finally:
+            if driver.is_closed():
+                await conn.invalidate()  # never lent again
 
 
 @asynccontextmanager
@@ -58,8 +64,8 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[Any]:
         try:
             async with driver.transaction():
                 yield driver
-        except BaseException:
-            if driver.is_closed() or driver.is_in_transaction():
+        except BaseException as error:
+            if driver.is_closed() or driver.is_in_transaction() or isinstance(error, asyncpg.InternalClientError):
                 await conn.invalidate()
             raise
 
@@ -68,13 +74,15 @@ def is_transient(error: BaseException) -> bool:
     """Whether the same work may succeed later: connection lost, deadlock, lock timeout, shutdown, disk full."""
     if isinstance(error, (FileNotFoundError, PermissionError)):
         return False  # a missing file is a mistake of ours, not of the network
-    if isinstance(error, (OSError, InterfaceError, PoolTimeout, asyncpg.InterfaceError, asyncio.TimeoutError)):
+    if isinstance(error, (OSError, PoolTimeout, asyncio.TimeoutError, asyncpg.InternalClientError, *STALE_PLAN)):
         return True
+    if isinstance(error, (InterfaceError, asyncpg.InterfaceError)):
+        return "closed" in str(error)  # the driver also says so of a value it cannot encode: that never heals
     if isinstance(error, DBAPIError):
         if error.connection_invalidated:
             return True
         state = str(getattr(error.orig, "sqlstate", "") or getattr(error.orig, "pgcode", "") or "")
-        return state.startswith(TRANSIENT_STATES) or isinstance(error.orig, (OSError, asyncpg.InterfaceError))
+        return state.startswith(TRANSIENT_STATES) or isinstance(error.orig, OSError)
     return isinstance(error, asyncpg.PostgresError) and str(error.sqlstate).startswith(TRANSIENT_STATES)
 
 
@@ -104,17 +112,17 @@ async def patiently(work: Callable[[], Awaitable[T]], *, on_retry: Callable[[Bas
 
 
 @asynccontextmanager
-async def listening(engine: AsyncEngine, channel: str, wake: asyncio.Event) -> AsyncIterator[AsyncConnection]:
-    """A dedicated autocommit connection on which NOTIFY `<schema>.<channel>` sets `wake`; good for an advisory lock.
+async def listening(engine: AsyncEngine, channel: str, wake: asyncio.Event) -> AsyncIterator[Any]:
+    """A dedicated bare connection on which NOTIFY `<schema>.<channel>` sets `wake`; good for an advisory lock.
 
-    The connection is closed at the end, never reused: a session's locks and listeners end with it.
+    Each statement is its own transaction. The connection is closed at the end, never reused: a session's locks and
+    listeners end with it.
     """
-    async with engine.connect() as raw:
-        conn = await raw.execution_options(isolation_level="AUTOCOMMIT")
+    async with engine.connect() as conn:
+        driver: Any = (await conn.get_raw_connection()).driver_connection
         try:
-            schema = (await conn.exec_driver_sql("SELECT current_schema()")).scalar()
-            driver: Any = (await conn.get_raw_connection()).driver_connection
+            schema = await driver.fetchval("SELECT current_schema()")
             await driver.add_listener(f"{schema}.{channel}", lambda *_: wake.set())
-            yield conn
+            yield driver
         finally:
             await conn.invalidate()

@@ -78,7 +78,7 @@ class RequestDoor:
 
     async def _first(self, command: Command, keys: Sequence[str], status: int, key: str, fingerprint: str) -> Response:
         async with self.parts.transaction() as unit:
-            state = (await unit.sql(_ENTER_SQL, self.caller.subject, key, fingerprint))[0]
+            state = (await unit.sql(_ENTER_SQL, self.caller.subject, key, fingerprint, sorted(set(keys))))[0]
             rows_max = self.parts.settings.outbox_rows_max
             if not state["claimed"]:
                 return await self._replay(unit, key, fingerprint)
@@ -90,11 +90,10 @@ class RequestDoor:
                     "DELETE FROM requests WHERE caller = $1 AND idempotency_key = $2", self.caller.subject, key
                 )
                 return problem(503, "outbox_full", "events cannot be published just now", headers={"Retry-After": "5"})
-            await unit.lock(keys)
+            unit.locked(json.loads(state["locked"] or "{}"))
             result = await command(Tx(unit, self._cause(), state["open"]))
-            await unit.flush()
             body = to_json(result).decode()
-            await unit.sql(_ANSWER_SQL, self.caller.subject, key, status, json.dumps(_JSON), body)
+            await unit.flush((self.caller.subject, key, str(status), json.dumps(_JSON), body))
         return Response(body, status_code=status, headers=_JSON)
 
     async def _rejected(self, error: Rejection, key: str, fingerprint: str) -> Response:
@@ -102,10 +101,10 @@ class RequestDoor:
         body = problem_body(error.status, error.code, error.detail, **error.facts)
         headers = {"content-type": MEDIA_TYPE}
         async with self.parts.transaction() as unit:
-            claimed = await unit.sql(_ENTER_SQL, self.caller.subject, key, fingerprint)
+            claimed = await unit.sql(_ENTER_SQL, self.caller.subject, key, fingerprint, [])
             if not claimed[0]["claimed"]:
                 return await self._replay(unit, key, fingerprint)
-            await unit.sql(_ANSWER_SQL, self.caller.subject, key, error.status, json.dumps(headers), body)
+            await unit.flush((self.caller.subject, key, str(error.status), json.dumps(headers), body))
         return Response(body, status_code=error.status, headers=headers)
 
     async def _replay(self, unit: Unit, key: str, fingerprint: str) -> Response:
@@ -144,11 +143,14 @@ _ENTER_SQL = """
 WITH claim AS (
     INSERT INTO requests (caller, idempotency_key, fingerprint, status, headers, body)
     VALUES ($1, $2, $3, 0, '{}', '') ON CONFLICT DO NOTHING RETURNING 1
+), locked AS (
+    INSERT INTO stream (key) SELECT unnest($4::text[]) ON CONFLICT (key) DO UPDATE SET seq = stream.seq
+    RETURNING key, seq
 )
 SELECT (SELECT count(*) FROM claim) AS claimed, (SELECT open FROM clock WHERE id = 1) AS open,
-       (SELECT COALESCE(max(id) - min(id) + 1, 0) FROM outbox) AS waiting
+       (SELECT COALESCE(max(id) - min(id) + 1, 0) FROM outbox) AS waiting,
+       (SELECT json_object_agg(key, seq) FROM locked) AS locked
 """
-_ANSWER_SQL = "UPDATE requests SET status = $3, headers = $4, body = $5 WHERE caller = $1 AND idempotency_key = $2"
 
 
 def bounded(limit: int | None, *, most: int = 200) -> int:

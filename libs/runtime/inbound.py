@@ -14,7 +14,7 @@ from typing import Any
 
 from libs.events.envelope import CATALOGUE, Meta
 from libs.kernel.errors import NotFound, Rejection
-from libs.runtime.database import is_transient
+from libs.runtime.database import borrowed, is_transient
 from libs.runtime.faults import reach
 from libs.runtime.tx import Cause, Tx, Unit, adapter_of
 from libs.runtime.wiring import Parts
@@ -92,6 +92,11 @@ class Marks:
     unparked: list[int] = field(default_factory=list)
     position: dict[tuple[str, int], int] = field(default_factory=dict)
 
+    def reach(self, arrival: Arrival) -> None:
+        """Note that everything up to this arrival is dealt with."""
+        place = (arrival.topic, arrival.part)
+        self.position[place] = max(arrival.offset, self.position.get(place, -1))
+
     def position_json(self) -> str:
         """The positions as the statements take them."""
         return json.dumps([{"topic": t, "part": p, "offset": o} for (t, p), o in self.position.items()])
@@ -150,6 +155,27 @@ SELECT passed FROM ok
 """
 
 
+async def pass_by(parts: Parts, arrivals: Sequence[Arrival]) -> bool:
+    """Move the cursors over events that nothing here handles: one statement, no locks.
+
+    False, and nothing changed, when any is handled, out of its turn, or behind a parked event.
+    """
+    marks = Marks()
+    runs: dict[tuple[str, str], list[int]] = {}
+    for arrival in arrivals:
+        meta = arrival.meta
+        if meta is None or meta.type in parts.reactions:
+            return False
+        run = runs.setdefault((meta.source, meta.key), [meta.sequence, meta.sequence - 1])
+        if meta.sequence != run[1] + 1:
+            return False
+        run[1] = meta.sequence
+        marks.reach(arrival)
+    told = [{"publisher": p, "key": k, "first": first, "last": last} for (p, k), (first, last) in runs.items()]
+    async with borrowed(parts.engine) as driver:
+        return bool(await driver.fetchval(_PASSING_SQL, json.dumps(told), marks.position_json()))
+
+
 class Intake:
     """One batch inside one unit: sorts each arrival into apply, skip, wait or park."""
 
@@ -174,31 +200,9 @@ class Intake:
         """The same for rows that were parked; their keys are locked already."""
         await self.open([arrival for arrival in map(arrival_of, rows) if arrival.meta])
 
-    async def pass_by(self, arrivals: Sequence[Arrival]) -> bool:
-        """Move the cursors over events that nothing here handles, in one statement and without locks.
-
-        False, and nothing changed, when any is handled, out of its turn, or behind a parked event.
-        """
-        runs: dict[tuple[str, str], list[int]] = {}
-        for arrival in arrivals:
-            meta = arrival.meta
-            if meta is None or self._handler(meta) is not None:
-                return False
-            run = runs.setdefault((meta.source, meta.key), [meta.sequence, meta.sequence - 1])
-            if meta.sequence != run[1] + 1:
-                return False
-            run[1] = meta.sequence
-            self._mark_position(arrival)
-        passed = await self.unit.sql(
-            _PASSING_SQL,
-            json.dumps([{"publisher": p, "key": k, "first": r[0], "last": r[1]} for (p, k), r in runs.items()]),
-            self.marks.position_json(),
-        )
-        return bool(passed[0]["passed"])
-
     async def take(self, arrival: Arrival, culprits: Mapping[str, str]) -> None:
         """Sort and apply one arrival; `culprits` are the events to park instead, each with its reason."""
-        self._mark_position(arrival)
+        self.marks.reach(arrival)
         meta = arrival.meta
         if arrival.event_id in self._held:
             return
@@ -312,10 +316,6 @@ class Intake:
         self.marks.park(arrival, status=status, reason=reason)
         self._held.add(arrival.event_id)
         self._blocked[arrival.key] = "parked" if status == "parked" else self._blocked.get(arrival.key, "waiting")
-
-    def _mark_position(self, arrival: Arrival) -> None:
-        place = (arrival.topic, arrival.part)
-        self.marks.position[place] = max(arrival.offset, self.marks.position.get(place, -1))
 
 
 def arrival_of(row: dict[str, Any]) -> Arrival:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTopicError, MessageSizeTooLargeError, RecordTooLargeError, UnsupportedCodecError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.runtime.calls import _until
 from libs.runtime.database import backoff, listening
@@ -48,21 +48,20 @@ class Relay:
         wake = asyncio.Event()
         while True:
             try:
-                async with listening(self.parts.engine, "outbox", wake) as conn:
+                async with listening(self.parts.engine, "outbox", wake) as driver:
                     attempt = 0
-                    while not await self._lead(conn):
+                    while not await self._lead(driver):
                         await asyncio.sleep(STANDBY_SECONDS)
-                    await self._publish_for_ever(conn, wake)
+                    await self._publish_for_ever(driver, wake)
             except Exception as error:  # noqa: BLE001 - a relay outlives any one failure; rows stay in the outbox
                 attempt += 1
                 self.parts.log.warning("relay_interrupted", error=repr(error))
                 await asyncio.sleep(backoff(attempt))
 
-    async def _lead(self, conn: AsyncConnection) -> bool:
-        got = await conn.exec_driver_sql("SELECT pg_try_advisory_lock(hashtext('relay:' || current_schema()))")
-        return bool(got.scalar())
+    async def _lead(self, driver: Any) -> bool:
+        return bool(await driver.fetchval("SELECT pg_try_advisory_lock(hashtext('relay:' || current_schema()))"))
 
-    async def _publish_for_ever(self, conn: AsyncConnection, wake: asyncio.Event) -> None:
+    async def _publish_for_ever(self, driver: Any, wake: asyncio.Event) -> None:
         producer = AIOKafkaProducer(
             bootstrap_servers=self.parts.settings.kafka_bootstrap,
             acks="all",
@@ -73,20 +72,23 @@ class Relay:
         try:
             await producer.start()
             while True:
-                wake.clear()
-                blocked = await conn.exec_driver_sql("SELECT DISTINCT key FROM outbox WHERE error <> ''")
-                self._blocked = [key for (key,) in blocked]
-                while await self._batch(conn, producer):
-                    pass
-                await _until(wake, seconds=POLL_SECONDS)
+                await self._find_blocked(driver)
+                look_again = time.monotonic() + POLL_SECONDS
+                while time.monotonic() < look_again:
+                    wake.clear()
+                    if not await self._batch(driver, producer):
+                        await _until(wake, seconds=POLL_SECONDS)
         finally:
             await producer.stop()
 
-    async def _batch(self, conn: AsyncConnection, producer: AIOKafkaProducer) -> int:
-        found = await conn.exec_driver_sql(_READ_SQL, (self._blocked, self.parts.settings.relay_batch_max))
-        rows = found.mappings().all()
+    async def _find_blocked(self, driver: Any) -> None:
+        self._blocked = [row["key"] for row in await driver.fetch("SELECT DISTINCT key FROM outbox WHERE error <> ''")]
+
+    async def _batch(self, driver: Any, producer: AIOKafkaProducer) -> bool:
+        """Publish one batch; true when there may be more right now."""
+        rows = await driver.fetch(_READ_SQL, self._blocked, self.parts.settings.relay_batch_max)
         if not rows:
-            return 0
+            return False
         reach("relay.before_send", self.parts.settings.fault)
         sent, unsendable = await self._send(producer, rows)
         reach("relay.after_ack", self.parts.settings.fault)
@@ -95,13 +97,13 @@ class Relay:
             topic = meta.topic.removeprefix(self.parts.settings.topic_prefix)
             reached[topic, meta.partition] = max(meta.offset, reached.get((topic, meta.partition), -1))
         marks = [{"topic": topic, "part": part, "offset": offset} for (topic, part), offset in reached.items()]
-        await conn.exec_driver_sql(_DONE_SQL, (list(sent), json.dumps(marks)))
+        await driver.execute(_DONE_SQL, list(sent), json.dumps(marks))
         for id_, error in unsendable.items():
-            await conn.exec_driver_sql("UPDATE outbox SET error = $2 WHERE id = $1", (id_, error))
+            await driver.execute("UPDATE outbox SET error = $2 WHERE id = $1", id_, error)
             self.parts.log.error("outbox_row_parked", id=id_, error=error)
         if unsendable:
-            return 0  # read again with the new blocked keys
-        return len(rows)
+            await self._find_blocked(driver)
+        return bool(unsendable) or len(sent) < len(rows) or len(rows) == self.parts.settings.relay_batch_max
 
     async def _send(self, producer: AIOKafkaProducer, rows: Any) -> tuple[dict[int, Any], dict[int, str]]:
         """Pipeline the rows; returns acknowledgements and errors by row id. A key stops at its first bad row."""

@@ -94,6 +94,11 @@ class Unit:
         self._seq.update({row["key"]: row["seq"] for row in rows})
         self.keys = tuple(self._seq)
 
+    def locked(self, sequences: dict[str, int]) -> None:
+        """Note keys whose stream rows this transaction holds already, with their last sequences."""
+        self._seq.update(sequences)
+        self.keys = tuple(self._seq)
+
     async def sql(self, statement: str, *values: Any) -> list[dict[str, Any]]:
         """Run one statement ($1-style parameters) and return its rows."""
         return [dict(row) for row in await self.driver.fetch(statement, *values)]
@@ -149,16 +154,24 @@ class Unit:
         self._timers.pop((kind, ref), None)
         self._cancelled[kind, ref] = None
 
-    async def flush(self) -> None:
-        """Write everything queued: one statement per shelf, one for timers, one for calls, one for the events."""
+    async def flush(self, answer: tuple[str, ...] | None = None) -> None:
+        """Write everything queued: one statement per shelf, one for timers, one for calls, one for the events.
+
+        `answer` is an HTTP command's (caller, idempotency key, status, headers, body); it goes with the events.
+        """
         for lot in self._lots.values():
             if lot.dirty:
                 await self.sql(lot.shelf.save_sql, lot.shelf.dump([lot.rows[id_] for id_ in lot.dirty]))
                 lot.dirty.clear()
         await self._flush_waiting()
-        if self._events:
-            await self.sql(_OUTBOX_SQL, json.dumps(self._events), json.dumps(self._touched()))
-            self._events.clear()
+        events = (json.dumps(self._events), json.dumps(self._touched()))
+        if self._events and answer:
+            await self.sql(_OUTBOX_AND_ANSWER_SQL, *events, *answer)
+        elif self._events:
+            await self.sql(_OUTBOX_SQL, *events)
+        elif answer:
+            await self.sql(_ANSWER_SQL, *answer)
+        self._events.clear()
 
     async def _flush_waiting(self) -> None:
         if self._cancelled:
@@ -188,6 +201,15 @@ WITH moved AS (
 INSERT INTO outbox (key, topic, event_id, headers, payload)
 SELECT e.key, e.topic, e.event_id, e.headers, e.payload
 FROM told, jsonb_to_recordset($1::jsonb) AS e(key text, topic text, event_id text, headers jsonb, payload text)
+"""
+_OUTBOX_AND_ANSWER_SQL = _OUTBOX_SQL.replace(
+    "WITH moved",
+    "WITH answered AS (UPDATE requests SET status = $5::text::int, headers = $6::text::jsonb, body = $7"
+    " WHERE caller = $3 AND idempotency_key = $4), moved",
+)
+_ANSWER_SQL = """
+UPDATE requests SET status = $3::text::int, headers = $4::text::jsonb, body = $5
+WHERE caller = $1 AND idempotency_key = $2
 """
 _TIMERS_SQL = """
 INSERT INTO timers (kind, ref, key, due)

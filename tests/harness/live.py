@@ -78,15 +78,19 @@ class Node:
             return result
 
     async def rows(self, statement: str) -> list[Any]:
-        """What one statement finds in this service's schema, as a list of tuples (of values when there is one column)."""
+        """What one statement finds in this schema: tuples, or values when there is one column."""
         async with self.parts.engine.connect() as conn:
             found = [tuple(row) for row in await conn.exec_driver_sql(statement)]
             return [row[0] if len(row) == 1 else row for row in found]
 
-    async def run(self, statement: str) -> None:
+    async def run(self, statement: str, *values: Any) -> None:
         """One statement, committed."""
         async with self.parts.engine.begin() as conn:
-            await conn.exec_driver_sql(statement)
+            await conn.exec_driver_sql(statement, values)
+
+    async def stand_at(self, day: date) -> None:
+        """Set the business date without a tick."""
+        await self.run("INSERT INTO clock (id, open) VALUES (1, $1) ON CONFLICT (id) DO NOTHING", day)
 
     async def tallies(self) -> dict[str, list[str]]:
         """What took effect per facility, in order."""

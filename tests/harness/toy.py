@@ -191,6 +191,8 @@ async def on_referral(tx: Tx, body: ReferralReceived, meta: Meta) -> None:
     """Record the referral and answer it."""
     if body.external_ref.startswith("poison") and not MENDED.is_set():
         raise Refused("toy_poison", body.external_ref)
+    if body.external_ref == "huge":
+        await tx.sql("SELECT $1::bigint", 2**70)  # the driver cannot encode it
     await note(tx, body.facility_id, body.external_ref)
     tx.publish(InformationVerified(facility_id=body.facility_id, checks=(), size_class=body.external_ref))
 

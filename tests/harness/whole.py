@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -49,55 +50,58 @@ CLOCK = "clock"
 
 
 @dataclass(slots=True)
-class Parcel:
-    """One arrival under way to one reader; `copy` marks a second delivery of what was delivered before."""
-
-    reader: str
-    arrival: Arrival
-    copy: bool = False
-
-
-@dataclass(slots=True)
 class Road:
     """What one reader still has to get from one partition of one topic, in the order of its offsets."""
 
     reader: str
     topic: str
     part: int
-    parcels: list[Parcel] = field(default_factory=list)
+    waiting: deque[Arrival] = field(default_factory=deque)
 
 
 class Carrier(Protocol):
-    """Decides what is delivered next."""
+    """Decides what is delivered next; the router has already taken out what cannot move yet."""
 
-    def next_batch(self, roads: Sequence[Road]) -> list[Parcel]:
-        """Take the next batch for one reader off roads that lead to it; `roads` are those that may move, none empty."""
+    def next_batch(self, roads: Sequence[Road]) -> tuple[str, list[Arrival]]:
+        """Take a reader's next batch off `roads` (none is empty); a tick travels alone."""
 
-    def sent(self, parcels: Iterable[Parcel]) -> None:
-        """Hear of what was just delivered."""
+    def second_copies(self) -> tuple[str, list[Arrival]] | None:
+        """A reader and what it gets once more now, or None."""
 
-    def overdue(self) -> list[Parcel]:
-        """Second copies whose moment has come, for one reader."""
+    def pauses(self) -> bool:
+        """Whether outboxes and partners have a turn before the next delivery."""
+
+    def may_lag(self, reader: str) -> bool:
+        """Whether this reader, which only looks on, may stay behind at the end of a phase."""
 
     def hold_nothing(self) -> None:
-        """From now on every second copy is due at once."""
+        """From now on second copies are due at once and nobody lags."""
 
 
 class InOrder:
-    """Everything once, reader by reader, in the order it was published, one partition at a time."""
+    """Everything once, as soon as it is there, in the order it was published."""
 
-    def next_batch(self, roads: Sequence[Road]) -> list[Parcel]:
-        """The whole of the first road."""
-        batch = list(roads[0].parcels)
-        roads[0].parcels.clear()
-        return batch
+    def next_batch(self, roads: Sequence[Road]) -> tuple[str, list[Arrival]]:
+        """All that waits for the first road's reader; its tick last and alone."""
+        reader = roads[0].reader
+        mine = [road for road in roads if road.reader == reader and road.topic != CLOCK]
+        if not mine:
+            return reader, [roads[0].waiting.popleft()]
+        batch = [arrival for road in mine for arrival in road.waiting]
+        for road in mine:
+            road.waiting.clear()
+        return reader, batch
 
-    def sent(self, parcels: Iterable[Parcel]) -> None:
+    def second_copies(self) -> None:
         """Nothing comes twice."""
 
-    def overdue(self) -> list[Parcel]:
-        """Nothing comes twice."""
-        return []
+    def pauses(self) -> bool:
+        """Outboxes and partners wait until everything is delivered."""
+        return False
+
+    def may_lag(self, reader: str) -> bool:
+        """Nobody does."""
+        return False
 
     def hold_nothing(self) -> None:
         """Nothing is held."""
@@ -140,6 +144,7 @@ class Router:
         self._roads: dict[tuple[str, str, int], Road] = {}
         self._parts: dict[str, int] = {}
         self._reached: dict[str, dict[str, int]] = {}
+        self.delivered, self.delivered_again = 0, 0
 
     # --- what the driver asks of a scheduler ------------------------------------------------------------------
 
@@ -160,12 +165,18 @@ class Router:
         payload = adapter_of(kind.body).dump_json(body).decode()
         tick = Arrival(CLOCK, 0, len(self.opened), headers, payload, read_meta(headers))
         for name in self.benches:
-            self._road(name, CLOCK, 0).parcels.append(Parcel(name, tick))
+            self._road(name, CLOCK, 0).waiting.append(tick)
 
     async def quiet(self) -> None:
-        """Hand on everything there is, and what comes of it, until nothing is left but second copies not yet due."""
-        while await self._collect() or await self._deliver() or await self._call():
-            pass
+        """Hand on everything there is, and what comes of it; second copies and onlookers may come later."""
+        busy = True
+        while busy:
+            busy = await self._collect() > 0
+            while await self._deliver():
+                busy = True
+                if self.carrier.pauses():
+                    break
+            busy = await self._call() > 0 or busy
 
     async def settle(self) -> None:
         """The same, and the last second copies too."""
@@ -203,33 +214,46 @@ class Router:
         self.journal.append(Entry(meta.id, meta.type, key, meta.sequence, meta.business_date, json.loads(payload)))
         for name, bench in self.benches.items():
             if topic in bench.service.reads:
-                self._road(name, topic, part).parcels.append(Parcel(name, arrival))
+                self._road(name, topic, part).waiting.append(arrival)
 
     def _road(self, reader: str, topic: str, part: int) -> Road:
         return self._roads.setdefault((reader, topic, part), Road(reader, topic, part))
 
-    async def _deliver(self) -> int:
-        """One batch to one reader; an event of a day that is not open there waits, as it does in the consumer."""
-        late = self.carrier.overdue()
-        if late:
-            await self.benches[late[0].reader].deliver(*(parcel.arrival for parcel in late))
-            return len(late)
-        movable = [road for road in self._roads.values() if road.parcels and await self._may_move(road)]
-        if not movable:
-            return 0
-        batch = self.carrier.next_batch(movable)
-        parts = self.benches[batch[0].reader].parts
-        if batch[0].arrival.topic == CLOCK:
-            for parcel in batch:
-                await Daybreak(parts).open(parcel.arrival)
-            await parts.open_date()
-        else:
-            await self.benches[batch[0].reader].deliver(*(parcel.arrival for parcel in batch))
-        self.carrier.sent(batch)
-        return len(batch)
+    async def _deliver(self) -> bool:
+        """One batch to one reader; False when nothing that must move is left."""
+        copies = self.carrier.second_copies()
+        if copies is not None:
+            await self._hand_over(*copies)
+            self.delivered_again += len(copies[1])
+            return True
+        movable = [road for road in self._roads.values() if road.waiting and self._may_move(road)]
+        if all(self.carrier.may_lag(road.reader) for road in movable):
+            return False
+        reader, batch = self.carrier.next_batch(movable)
+        await self._hand_over(reader, batch)
+        self.delivered += len(batch)
+        return True
 
-    async def _may_move(self, road: Road) -> bool:
-        return road.topic == CLOCK or road.parcels[0].arrival.date <= self.benches[road.reader].parts.open_on
+    async def _hand_over(self, reader: str, batch: Sequence[Arrival]) -> None:
+        bench = self.benches[reader]
+        if batch[0].topic != CLOCK:
+            await bench.deliver(*batch)
+            return
+        for tick in batch:
+            await Daybreak(bench.parts).open(tick)
+        await bench.parts.open_date()
+
+    def _may_move(self, road: Road) -> bool:
+        """An event waits for its day, as in the consumer; a tick for the offsets it names, or it would block us all."""
+        first = road.waiting[0]
+        if road.topic != CLOCK:
+            return first.date <= self.benches[road.reader].parts.open_on
+        reached = json.loads(first.payload)["reached"]
+        return not any(
+            other.waiting[0].offset <= reached.get(other.topic, {}).get(str(other.part), -1)
+            for other in self._roads.values()
+            if other.reader == road.reader and other.topic != CLOCK and other.waiting
+        )
 
     async def _call(self) -> int:
         made = 0
@@ -247,6 +271,8 @@ class World:
     parked: dict[str, list[str]]
     applied: dict[str, dict[str, int]]
     days: int
+    delivered: int
+    delivered_again: int
 
     @property
     def types(self) -> set[str]:
@@ -282,6 +308,8 @@ async def tell(lives: Sequence[Life], admin_url: str, folder: Path, carrier: Car
             parked={name: found for name, bench in benches.items() if (found := await bench.parked())},
             applied={name: await _applied(bench) for name, bench in benches.items()},
             days=len(router.opened),
+            delivered=router.delivered,
+            delivered_again=router.delivered_again,
         )
 
 

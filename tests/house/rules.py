@@ -24,7 +24,7 @@ CHANCE = frozenset({"random", "secrets"})
 TRANSACTIONS = frozenset({"commit", "begin", "begin_nested"})
 SENDS = frozenset({"send", "send_and_wait", "send_batch"})
 LOCAL_HOSTS = ("127.0.0.1", "localhost")
-NAMESPACES = ("maven.apache.org", "www.w3.org", "www.apache.org")  # names that XML and the licence are written with
+NAMESPACES = ("maven.apache.org", "www.w3.org", "www.apache.org", "json-schema.org")  # names, not places to fetch from
 
 Rule = Callable[[PurePosixPath, str], list[str]]
 
@@ -51,6 +51,11 @@ def _tree(source: str) -> ast.Module:
     return ast.parse(source)
 
 
+@cache
+def _nodes(source: str) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(_tree(source)))
+
+
 def _is_code(path: PurePosixPath) -> bool:
     return path.suffix == ".py" and path.parts[0] in CODE
 
@@ -69,14 +74,14 @@ def _is_pure(path: PurePosixPath) -> bool:
 
 
 def _attribute_calls(source: str, names: frozenset[str]) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(_tree(source)):
+    for node in _nodes(source):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in names:
             yield node.lineno, ast.unparse(node.func)
 
 
 def _imports(source: str) -> Iterator[tuple[int, str]]:
     """Each imported name with its line, dotted: `from a import b` gives `a.b`."""
-    for node in ast.walk(_tree(source)):
+    for node in _nodes(source):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, name.name) for name in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -101,7 +106,7 @@ def function_is_short(path: PurePosixPath, source: str) -> list[str]:
         return []
     return [
         f"{path}:{node.lineno}: {node.name} is longer than {FUNCTION_LINES_MAX} lines"
-        for node in ast.walk(_tree(source))
+        for node in _nodes(source)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (node.end_lineno or node.lineno) - node.lineno + 1 > FUNCTION_LINES_MAX
     ]
@@ -112,7 +117,7 @@ def money_is_never_float(path: PurePosixPath, source: str) -> list[str]:
         return []
     return [
         f"{path}:{node.lineno}: float in {path.parts[-2]}: Decimal only"
-        for node in ast.walk(_tree(source))
+        for node in _nodes(source)
         if (isinstance(node, ast.Name) and node.id == "float")
         or (isinstance(node, ast.Constant) and isinstance(node.value, float))
     ]
@@ -129,7 +134,7 @@ def nothing_is_left_to_chance(path: PurePosixPath, source: str) -> list[str]:
         return []
     named = [
         (node.lineno, ast.unparse(node))
-        for node in ast.walk(_tree(source))
+        for node in _nodes(source)
         if isinstance(node, ast.Name | ast.Attribute) and ast.unparse(node).endswith(("uuid1", "uuid4"))
     ]
     drawn = [(line, name) for line, name in _imports(source) if name.split(".")[0] in CHANCE]

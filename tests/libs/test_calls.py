@@ -1,4 +1,4 @@
-"""Outbound calls over real HTTP: whatever becomes of the answer, the other side does the work once and we hear of it once."""
+"""Outbound calls over real HTTP: whatever becomes of the answer, the work is done once and heard of once."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def pay(node: Node, *references: str) -> None:
         for reference in references:
             tx.call("pay", key="f1", reference=reference, request={"facility": "f1"})
 
-    await node.run(f"INSERT INTO clock (id, open) VALUES (1, '{DAY}') ON CONFLICT DO NOTHING")
+    await node.stand_at(DAY)
     await node.do(command, "f1", on=DAY)
 
 
@@ -107,9 +107,11 @@ async def test_a_worker_that_died_between_sending_and_hearing_asks_before_it_sen
 
 async def test_a_call_that_nobody_knows_how_to_make_disturbs_no_other(toy_database: str, tmp_path: Path) -> None:
     async with Bank() as bank, node_of(toy_database, tmp_path, bank) as node:
-        await node.run(
-            "INSERT INTO calls (id, key, kind, reference, request) VALUES ('x', 'f1', 'nonsense', 'r', '{}')"
-        )
+
+        async def ask(tx: Tx) -> None:
+            tx.call("nonsense", key="f1", reference="r", request={})
+
+        await node.do(ask, "f1", on=DAY)
         node.call()
         await pay(node, "p1")
         await paid(node, "p1")

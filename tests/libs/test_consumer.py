@@ -27,7 +27,7 @@ def press(folder: Path) -> Bench:
 
 async def opened(node: Node, day: date = DAY) -> None:
     """Stand at a business date before anything arrives."""
-    await node.run(f"INSERT INTO clock (id, open) VALUES (1, '{day}')")
+    await node.stand_at(day)
 
 
 async def settled(node: Node, **facilities: list[str]) -> None:
@@ -172,15 +172,16 @@ async def test_a_database_that_goes_away_for_a_moment_parks_nothing(
 ) -> None:
     make = press(tmp_path)
     keys = [f"f{n}" for n in range(10)]
-    async with live("rating", batch_max=3) as node, Wire(kafka, topics) as wire:
+    async with live("rating", batch_max=3) as node, live("rating") as other, Wire(kafka, topics) as wire:
         await opened(node)
         await node.consume()
         for n in range(5):
             await wire.put(*(make.arrival(referral(key, str(n)), key, DAY) for key in keys))
-            await node.run(
+            await other.run(
                 "DO $$ BEGIN PERFORM pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE application_name = 'silverbear.rating' AND pid <> pg_backend_pid()"
                 " AND datname = current_database(); END $$"
             )
-        await settled(node, **dict.fromkeys(keys, [str(n) for n in range(5)]))
-        assert await node.rows("SELECT * FROM parked") == []
+        expected = [str(n) for n in range(5)]
+        await settled(other, **dict.fromkeys(keys, expected))
+        assert await other.rows("SELECT * FROM parked") == []

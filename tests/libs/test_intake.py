@@ -1,4 +1,4 @@
-"""What becomes of an event that is early, late, doubled, unreadable or poison: nothing lost, nothing twice, in order."""
+"""What becomes of an event that is early, late, doubled, unreadable or poison."""
 
 from __future__ import annotations
 
@@ -153,3 +153,23 @@ async def test_an_event_of_a_type_nobody_handles_here_counts_but_has_no_effect(t
         MENDED.set()
         await bench.deliver(late)
         assert await effects(bench) == {"f1": ["a", "c", "d", "poison"]}
+
+
+async def test_a_value_that_the_driver_cannot_send_parks_and_is_not_tried_for_ever(toy_bench: Make) -> None:
+    async with toy_bench("rating") as bench:
+        await bench.deliver(*story(bench, "huge"), *story(bench, "x", key="f2"))
+        assert await effects(bench) == {"f2": ["x"]}
+        (reason,) = await bench.parked()
+        assert reason.startswith("DataError")
+
+
+async def test_a_table_changed_by_a_migration_under_a_running_service_parks_nothing(toy_bench: Make) -> None:
+    async with toy_bench("rating") as bench:
+        for n in range(8):  # enough to have the statement prepared
+            await bench.deliver(*story(bench, str(n)))
+        async with bench.parts.engine.begin() as conn:
+            await conn.exec_driver_sql("ALTER TABLE tally ALTER COLUMN facility_id TYPE varchar(99)")
+            await conn.exec_driver_sql("ALTER TABLE parked ALTER COLUMN topic TYPE varchar(99)")
+        await bench.deliver(*story(bench, "8"))
+        assert await effects(bench) == {"f1": [str(n) for n in range(9)]}
+        assert await bench.parked() == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -94,7 +95,7 @@ def test_a_negative_split_mirrors_the_positive_one(cents: int, weights: dict[str
 def test_a_larger_weight_never_gets_less(cents: int, weights: dict[str, Decimal]) -> None:
     parts = split(Money(Decimal(cents) / 100, "CNY"), weights)
     ranked = sorted(weights, key=lambda name: weights[name])
-    for low, high in zip(ranked, ranked[1:], strict=False):
+    for low, high in pairwise(ranked):
         assert weights[low] == weights[high] or parts[low] <= parts[high]
 
 

@@ -1,4 +1,4 @@
-"""Real processes killed (SIGKILL) at the worst moments: after the restart nothing is lost and nothing happened twice."""
+"""Real processes killed (SIGKILL) at the worst moments: nothing is lost and nothing happens twice."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ async def test_a_kill_between_any_two_steps_loses_nothing_and_repeats_nothing(
         pair_of(toy_database, kafka, topics, tmp_path, bank) as pair,
     ):
         for node in (application, rating):
-            await node.run(f"INSERT INTO clock (id, open) VALUES (1, '{date(2026, 1, 5)}')")
+            await node.stand_at(date(2026, 1, 5))
         rounds = [
             ("relay.before_send:2", "consumer.mid_batch:2"),
             ("relay.after_ack:2", "consumer.after_commit:2"),

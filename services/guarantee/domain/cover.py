@@ -146,7 +146,7 @@ def refuse_cover(file: CoverFile, amount: Money, cover_id: str, reason: str) -> 
 def settle_answer(
     cover: Cover, agreement: Agreement, answer: CoverAnswer, terms: CoverTerms
 ) -> tuple[Cover, tuple[CoverBound | CoverRefused | CapacityReleased, ...]]:
-    """Bind what the partner agreed to if it is within terms; what the hold does not need goes back.
+    """Bind what the partner agreed to if it is within terms; from then on no more than that is held.
 
     Raises Refused for a second answer, and for a yes to a request that was withdrawn: people must cancel it there.
     """
@@ -169,8 +169,7 @@ def settle_answer(
         guaranteed=guaranteed,
         shares=shares,
     )
-    unneeded = cover.held - guaranteed
-    return bound, (event, _gave_back(cover, unneeded, "not_needed")) if unneeded else (event,)
+    return bound, (event,)
 
 
 def drop_cover(cover: Cover) -> tuple[Cover, tuple[CapacityReleased | CoverReleased, ...]]:
