@@ -21,15 +21,22 @@ class Unexpected(Exception):
 
 
 class Client:
-    """Calls services by name; with several replicas the calls go round."""
+    """Calls services by name; with several replicas the calls go round. `transport` is httpx's own unless given."""
 
-    def __init__(self, urls: dict[str, list[str]], issuer: Issuer) -> None:
+    def __init__(
+        self,
+        urls: dict[str, list[str]],
+        issuer: Issuer,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        at_once: int = AT_ONCE,
+    ) -> None:
         self._urls, self._issuer = urls, issuer
         self._tokens: dict[tuple[str, str, str], str] = {}
         self._turn = 0
-        self._gate = asyncio.Semaphore(AT_ONCE)
-        self._http = httpx.AsyncClient(timeout=30, trust_env=False)
-        self._pools = {service: httpx.AsyncClient(timeout=30, trust_env=False) for service in urls}
+        self._gate = asyncio.Semaphore(at_once)
+        self._http = httpx.AsyncClient(timeout=30, trust_env=False, transport=transport)
+        self._pools = {service: httpx.AsyncClient(timeout=30, trust_env=False, transport=transport) for service in urls}
         self.sent = 0
 
     async def close(self) -> None:

@@ -65,7 +65,11 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[Any]:
             async with driver.transaction():
                 yield driver
         except BaseException as error:
-            if driver.is_closed() or driver.is_in_transaction() or isinstance(error, asyncpg.InternalClientError):
+            # Cancelled during BEGIN, the driver cannot know yet that a transaction will be open: who borrowed the
+            # connection next would work inside it, and commit nothing.
+            cancelled = not isinstance(error, Exception)
+            broken = driver.is_closed() or isinstance(error, asyncpg.InternalClientError)
+            if cancelled or broken or driver.is_in_transaction():
                 await conn.invalidate()
             raise
 

@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from libs.events.clock import DayClosed
-from libs.runtime.database import is_transient
+from libs.runtime.database import borrowed, is_transient
 from libs.runtime.inbound import TIMER_TOPIC, Arrival, reason_of, run_timer
 from libs.runtime.tx import adapter_of
 from libs.runtime.wiring import Parts
@@ -56,17 +56,13 @@ class Daybreak:
         except ValueError:
             await self._skip(tick)
             return
-        while not await self._applied(day.reached):
+        while (due := await self._due(day)) is None:
             await self.wait(self.parts, seconds=0.05)
-        while await self._fire(tick, day):
-            pass
-        async with self.parts.engine.begin() as conn:
-            await conn.exec_driver_sql(
-                "INSERT INTO clock (id, open) VALUES (1, $1) ON CONFLICT (id) DO UPDATE"
-                " SET open = GREATEST(clock.open, excluded.open)",
-                (day.open,),
-            )
-            await conn.exec_driver_sql(_TICK_POSITION_SQL, (tick.topic, tick.part, tick.offset))
+        while due:
+            await self._fire(tick, day, due)
+            due = await self._due(day)
+        async with borrowed(self.parts.engine) as driver:
+            await driver.execute(_OPENED_SQL, tick.topic, tick.part, tick.offset, day.open)
         await self.progressed(self.parts)
 
     async def _skip(self, tick: Arrival) -> None:
@@ -79,25 +75,18 @@ class Daybreak:
             )
             await conn.exec_driver_sql(_TICK_POSITION_SQL, (tick.topic, tick.part, tick.offset))
 
-    async def _applied(self, reached: dict[str, dict[str, int]]) -> bool:
+    async def _due(self, day: DayClosed) -> list[dict[str, str]] | None:
+        """The next timers due, earliest first; None while what came before the tick has not been applied."""
         wanted = [
             {"topic": topic, "part": int(part), "offset": offset}
             for topic in self.parts.reads
-            for part, offset in reached.get(topic, {}).items()
+            for part, offset in day.reached.get(topic, {}).items()
         ]
-        async with self.parts.engine.connect() as conn:
-            missing = await conn.exec_driver_sql(_MISSING_SQL, (json.dumps(wanted),))
-            return not missing.scalar()
+        async with borrowed(self.parts.engine) as driver:
+            found = await driver.fetchrow(_DUE_SQL, json.dumps(wanted), day.open)
+        return None if found["missing"] else json.loads(found["due"] or "[]")
 
-    async def _fire(self, tick: Arrival, day: DayClosed) -> int:
-        async with self.parts.engine.connect() as conn:
-            rows = await conn.exec_driver_sql(
-                f"SELECT kind, ref, key FROM timers WHERE due <= $1 ORDER BY due, kind, ref LIMIT {TIMERS_AT_ONCE}",  # noqa: S608 - a constant
-                (day.open,),
-            )
-            due = [dict(row) for row in rows.mappings()]
-        if not due:
-            return 0
+    async def _fire(self, tick: Arrival, day: DayClosed, due: list[dict[str, str]]) -> None:
         try:
             await self._fire_together(tick, day, due)
         except Exception as error:
@@ -105,7 +94,6 @@ class Daybreak:
                 raise
             for timer in due:
                 await self._fire_alone(tick, day, timer)
-        return len(due)
 
     async def _fire_alone(self, tick: Arrival, day: DayClosed, timer: dict[str, Any]) -> None:
         try:
@@ -146,7 +134,18 @@ _TICK_POSITION_SQL = """
 INSERT INTO position (topic, part, "offset") VALUES ($1, $2, $3)
 ON CONFLICT (topic, part) DO UPDATE SET "offset" = GREATEST(position."offset", excluded."offset")
 """
-_MISSING_SQL = """
-SELECT count(*) FROM jsonb_to_recordset($1::jsonb) AS w(topic text, part int, "offset" bigint)
-LEFT JOIN position p ON p.topic = w.topic AND p.part = w.part WHERE p."offset" IS NULL OR p."offset" < w."offset"
+_OPENED_SQL = """
+WITH moved AS (
+    INSERT INTO clock (id, open) VALUES (1, $4)
+    ON CONFLICT (id) DO UPDATE SET open = GREATEST(clock.open, excluded.open)
+)
+INSERT INTO position (topic, part, "offset") VALUES ($1, $2, $3)
+ON CONFLICT (topic, part) DO UPDATE SET "offset" = GREATEST(position."offset", excluded."offset")
 """
+_DUE_SQL = f"""
+SELECT (SELECT count(*) FROM jsonb_to_recordset($1::jsonb) AS w(topic text, part int, "offset" bigint)
+        LEFT JOIN position p ON p.topic = w.topic AND p.part = w.part
+        WHERE p."offset" IS NULL OR p."offset" < w."offset") AS missing,
+       (SELECT json_agg(t) FROM (
+            SELECT kind, ref, key FROM timers WHERE due <= $2 ORDER BY due, kind, ref LIMIT {TIMERS_AT_ONCE}) t) AS due
+"""  # noqa: S608 - a constant of this module

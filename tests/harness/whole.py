@@ -7,7 +7,6 @@ holds is the business of its `Carrier`, so one story can be told in order, or sh
 
 from __future__ import annotations
 
-import asyncio
 import json
 import uuid
 from collections import deque
@@ -28,7 +27,6 @@ from deploy.demo.lives import Life
 from deploy.demo.replay import Replay
 from libs.events.clock import DayClosed
 from libs.events.envelope import kind_of
-from libs.runtime.auth import Issuer
 from libs.runtime.calls import Caller
 from libs.runtime.daybreak import Daybreak
 from libs.runtime.dump import canonical_dump
@@ -99,7 +97,7 @@ class InOrder:
         """Outboxes and partners wait until everything is delivered."""
         return False
 
-    def may_lag(self, reader: str) -> bool:
+    def may_lag(self, reader: str) -> bool:  # noqa: ARG002 - the carrier's word
         """Nobody does."""
         return False
 
@@ -107,30 +105,28 @@ class InOrder:
         """Nothing is held."""
 
 
+class Switchboard(httpx.AsyncBaseTransport):
+    """Connects a request to the application that its host names, in this process."""
+
+    def __init__(self, apps: Mapping[str, Any]) -> None:
+        self._doors = {name: httpx.ASGITransport(app=app) for name, app in apps.items()}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The application's answer."""
+        return await self._doors[request.url.host].handle_async_request(request)
+
+
 class _Calls(Caller):
     """The real worker of outbound calls, with the stand-ins reached in this process, one round at a time."""
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
-        self._clients = {name: _client({name: app}) for name, app in STAND_INS.items()}
+        wire = Switchboard(STAND_INS)
+        self._clients = {name: httpx.AsyncClient(transport=wire, base_url=f"http://{name}") for name in STAND_INS}
 
     async def round(self) -> int:
         """Make every call that is due; returns how many there were."""
         return await self._round()
-
-
-class _Driver(Client):
-    """The demo's own client, its requests one after another so that a run can be repeated."""
-
-    def __init__(self, apps: Mapping[str, Any], issuer: Issuer) -> None:
-        super().__init__({name: [f"http://{name}"] for name in apps}, issuer)
-        self._http = _client(apps)
-        self._gate = asyncio.Semaphore(1)
-
-
-def _client(apps: Mapping[str, Any]) -> httpx.AsyncClient:
-    mounts = {f"all://{name}": httpx.ASGITransport(app=app) for name, app in apps.items()}
-    return httpx.AsyncClient(mounts=mounts, base_url=f"http://{next(iter(apps))}", timeout=30, trust_env=False)
 
 
 class Router:
@@ -154,7 +150,7 @@ class Router:
         kind = kind_of(body)
         self.opened.append(day)
         headers = {
-            "ce_id": str(uuid.uuid4()),
+            "ce_id": str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{CLOCK}:{day}")),
             "ce_type": kind.type,
             "ce_source": f"/silverbear/{CLOCK}",
             "ce_partitionkey": CLOCK,
@@ -296,7 +292,9 @@ async def tell(lives: Sequence[Life], admin_url: str, folder: Path, carrier: Car
     profile = lives[0].profile
     async with _benches(admin_url, folder, profile) as benches:
         apps = {**{name: bench.service.app for name, bench in benches.items()}, **STAND_INS}
-        client = _Driver(apps, next(iter(benches.values())).issuer)
+        urls = {name: [f"http://{name}"] for name in apps}
+        # One request at a time: with the same seed a run can be repeated.
+        client = Client(urls, benches["application"].issuer, transport=Switchboard(apps), at_once=1)
         router = Router(benches, carrier)
         branch = Branch(profile, min(life.applied_on for life in lives))
         moves = generator.indices(lives, 1)
@@ -320,9 +318,8 @@ async def _dump(bench: Bench, journal: Iterable[Entry]) -> dict[str, list[str]]:
 
 async def _applied(bench: Bench) -> dict[str, int]:
     async with bench.parts.engine.connect() as conn:
-        found = {
-            kind: count for kind, count in await conn.exec_driver_sql("SELECT type, count(*) FROM inbox GROUP BY type")
-        }
+        rows = await conn.exec_driver_sql("SELECT type, count(*) FROM inbox GROUP BY type")
+        found = dict(tuple(row) for row in rows)
     return {kind: found.get(kind, 0) for kind in bench.service.reactions}
 
 

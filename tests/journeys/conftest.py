@@ -1,0 +1,51 @@
+"""One run of the whole platform per profile, on real servers and with real processes, looked at by many tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deploy.demo import sample, sba, sba_life
+from deploy.local import demo
+from tests.harness.platform import Rebuilt, Run, play, playing, rebuild
+
+HERE = Path(__file__).parent
+TRAPS = HERE.parent / "demo" / "traps.csv"
+PUBLIC = HERE.parents[2] / "shared" / "data" / "sba_loans.csv.gz"
+PUBLIC_ROWS = 300
+SEED = 1
+
+
+@pytest.fixture(scope="session")
+def american(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Every row of the file of traps and, where the public file lies beside the clone, a stratified sample of it."""
+    rows = list(sba.read(TRAPS))
+    records = [row for row in rows if isinstance(row, sba.Record)]
+    drawn = sample.stratified(sba.read(PUBLIC), PUBLIC_ROWS, SEED) if PUBLIC.exists() else None
+    lives = [sba_life.life(record, SEED) for record in (*records, *(drawn.records if drawn else ()))]
+    lives.sort(key=lambda life: life.applied_on)
+    told = f"{len(lives)} American loans"
+    with playing("us-sba", tmp_path_factory.mktemp("american")) as platform:
+        return play(platform, demo.Portfolio(tuple(lives), "us-sba", told, {}))
+
+
+@pytest.fixture(scope="session")
+def chinese_and_rebuilt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, dict[str, Rebuilt]]:
+    """What `make demo` shows without any variable; then two readers made anew from the topics alone."""
+    portfolio = demo.read_portfolio("", demo.LIMIT_DEFAULT, SEED)
+    with playing("cn-branch", tmp_path_factory.mktemp("chinese")) as platform:
+        run = play(platform, portfolio)
+        return run, {name: rebuild(platform, name) for name in ("incentive", "console")}
+
+
+@pytest.fixture(scope="session")
+def chinese(chinese_and_rebuilt: tuple[Run, dict[str, Rebuilt]]) -> Run:
+    """The generated branch."""
+    return chinese_and_rebuilt[0]
+
+
+@pytest.fixture(scope="session")
+def rebuilt(chinese_and_rebuilt: tuple[Run, dict[str, Rebuilt]]) -> dict[str, Rebuilt]:
+    """What incentive and the console knew, and know after they were made anew."""
+    return chinese_and_rebuilt[1]
