@@ -28,6 +28,7 @@ def open_engine(url: str, *, schema: str, pool_size: int, idle_ms: int = 8_000) 
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=10,
+        pool_use_lifo=True,  # the same few connections are used again, with their statements prepared
         json_deserializer=str,  # JSON stays text: a shelf validates it straight into its own types
         connect_args={
             "timeout": 5,
@@ -36,6 +37,7 @@ def open_engine(url: str, *, schema: str, pool_size: int, idle_ms: int = 8_000) 
                 "application_name": f"silverbear.{schema}",
                 "idle_in_transaction_session_timeout": str(idle_ms),
                 "lock_timeout": "15s",
+                "plan_cache_mode": "force_generic_plan",
             },
         },
     )

@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 from libs.events.clock import DayClosed
+from libs.events.envelope import Meta
 from libs.runtime.database import borrowed, is_transient
 from libs.runtime.inbound import TIMER_TOPIC, Arrival, reason_of, run_timer
 from libs.runtime.tx import adapter_of
@@ -47,7 +48,10 @@ class Daybreak:
             return
 
     async def open(self, tick: Arrival) -> None:
-        """Apply one tick; safe to repeat after a crash at any point."""
+        """Apply one tick; safe to repeat after a crash at any point, and a second copy of it fires nothing.
+
+        Else a timer set after the first copy, for that very day or before, would fire a day early.
+        """
         if tick.meta is None or tick.meta.type != "day.closed.v1":
             await self._skip(tick)
             return
@@ -56,13 +60,14 @@ class Daybreak:
         except ValueError:
             await self._skip(tick)
             return
-        while (due := await self._due(day)) is None:
+        while (due := await self._due(tick.meta, day)) is None:
             await self.wait(self.parts, seconds=0.05)
         while due:
             await self._fire(tick, day, due)
-            due = await self._due(day)
+            due = await self._due(tick.meta, day)
+        place = (tick.meta.source, tick.meta.key, tick.meta.sequence)
         async with borrowed(self.parts.engine) as driver:
-            await driver.execute(_OPENED_SQL, tick.topic, tick.part, tick.offset, day.open)
+            await driver.execute(_OPENED_SQL, tick.topic, tick.part, tick.offset, day.open, *place)
         await self.progressed(self.parts)
 
     async def _skip(self, tick: Arrival) -> None:
@@ -75,7 +80,7 @@ class Daybreak:
             )
             await conn.exec_driver_sql(_TICK_POSITION_SQL, (tick.topic, tick.part, tick.offset))
 
-    async def _due(self, day: DayClosed) -> list[dict[str, str]] | None:
+    async def _due(self, meta: Meta, day: DayClosed) -> list[dict[str, str]] | None:
         """The next timers due, earliest first; None while what came before the tick has not been applied."""
         wanted = [
             {"topic": topic, "part": int(part), "offset": offset}
@@ -83,7 +88,7 @@ class Daybreak:
             for part, offset in day.reached.get(topic, {}).items()
         ]
         async with borrowed(self.parts.engine) as driver:
-            found = await driver.fetchrow(_DUE_SQL, json.dumps(wanted), day.open)
+            found = await driver.fetchrow(_DUE_SQL, json.dumps(wanted), day.open, meta.source, meta.key, meta.sequence)
         return None if found["missing"] else json.loads(found["due"] or "[]")
 
     async def _fire(self, tick: Arrival, day: DayClosed, due: list[dict[str, str]]) -> None:
@@ -138,6 +143,9 @@ _OPENED_SQL = """
 WITH moved AS (
     INSERT INTO clock (id, open) VALUES (1, $4)
     ON CONFLICT (id) DO UPDATE SET open = GREATEST(clock.open, excluded.open)
+), seen AS (
+    INSERT INTO cursor (publisher, key, seq) VALUES ($5, $6, $7)
+    ON CONFLICT (publisher, key) DO UPDATE SET seq = GREATEST(cursor.seq, excluded.seq)
 )
 INSERT INTO position (topic, part, "offset") VALUES ($1, $2, $3)
 ON CONFLICT (topic, part) DO UPDATE SET "offset" = GREATEST(position."offset", excluded."offset")
@@ -147,5 +155,7 @@ SELECT (SELECT count(*) FROM jsonb_to_recordset($1::jsonb) AS w(topic text, part
         LEFT JOIN position p ON p.topic = w.topic AND p.part = w.part
         WHERE p."offset" IS NULL OR p."offset" < w."offset") AS missing,
        (SELECT json_agg(t) FROM (
-            SELECT kind, ref, key FROM timers WHERE due <= $2 ORDER BY due, kind, ref LIMIT {TIMERS_AT_ONCE}) t) AS due
+            SELECT kind, ref, key FROM timers WHERE due <= $2
+            AND NOT EXISTS (SELECT FROM cursor c WHERE c.publisher = $3 AND c.key = $4 AND c.seq >= $5)
+            ORDER BY due, kind, ref LIMIT {TIMERS_AT_ONCE}) t) AS due
 """  # noqa: S608 - a constant of this module
