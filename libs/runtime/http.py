@@ -10,6 +10,8 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from libs.kernel.errors import Invalid, NotAllowed, Refused, Rejection
 from libs.kernel.money import Money
@@ -120,7 +122,8 @@ class RequestDoor:
         return Response(stored["body"], status_code=stored["status"], headers=headers)
 
     async def _fingerprint(self) -> str:
-        digest = hashlib.sha256(f"{self.request.method} {self.request.url.path}?{self.request.url.query}\n".encode())
+        scope = self.request.scope  # the query as it came: its bytes need not be text
+        digest = hashlib.sha256(f"{self.request.method} {scope['path']}?".encode() + scope["query_string"] + b"\n")
         digest.update(await self.request.body())
         return digest.hexdigest()
 
@@ -130,6 +133,27 @@ class RequestDoor:
             org=self.caller.org,
             traceparent=self.request.headers.get("traceparent", "")[:55],
         )
+
+
+class BodyLimit:
+    """Lets at most `body_bytes_max` bytes of a body in, whether or not the request says beforehand how many come."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; reading on past the limit is answered 413, and the connection is not used again."""
+        came = 0
+
+        async def receive_some() -> Message:
+            nonlocal came
+            message = await receive()
+            came += len(message.get("body", b""))
+            if came > scope["app"].state.parts.settings.body_bytes_max:
+                raise HTTPException(413, headers={"Connection": "close"})
+            return message
+
+        await self.app(scope, receive_some if scope["type"] == "http" else receive, send)
 
 
 async def _door(request: Request) -> RequestDoor:  # a coroutine: FastAPI would run a plain function in a thread

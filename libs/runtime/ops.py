@@ -9,6 +9,7 @@ from pydantic_core import to_json
 
 from libs.kernel.errors import Rejection
 from libs.runtime import parking
+from libs.runtime.database import is_transient, is_unstorable
 from libs.runtime.http import Door
 from libs.runtime.problems import problem
 from libs.runtime.wiring import Parts
@@ -79,9 +80,10 @@ async def redrive(key: str, door: Door) -> Response:
     door.require("operator")
     try:
         applied = await parking.redrive(door.parts, key)
-    except Rejection:
-        raise
-    except Exception as error:  # noqa: BLE001 - the operator needs the handler's own words
+    except Exception as error:
+        if isinstance(error, Rejection) or is_transient(error) or is_unstorable(error):
+            raise
+        # the operator needs the handler's own words
         return problem(409, "still_failing", f"{type(error).__name__}: {error}")
     return Response(to_json({"applied": applied}), media_type="application/json")
 

@@ -1,12 +1,15 @@
 """Every error answer is an RFC 9457 problem with a stable code; nothing internal is ever told to a caller."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
+import asyncpg  # type: ignore[import-untyped]  # ships no types
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
 from libs.kernel.errors import Rejection
@@ -15,6 +18,7 @@ from libs.runtime.database import is_transient, is_unstorable
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "2"
+PLACE_CHARACTERS_MAX = 200
 
 
 class Problem(BaseModel):
@@ -34,10 +38,13 @@ TITLES = {
     404: "Not found",
     405: "Method not allowed",
     409: "The present state does not admit this",
+    413: "The body is too large",
     422: "The request is invalid",
     500: "Internal error",
     503: "Try again shortly",
 }
+# What the framework itself refuses, before any door is reached.
+HTTP_CODES = {400: "bad_request", 404: "no_such_route", 405: "method_not_allowed", 413: "body_too_large"}
 
 
 def problem(
@@ -82,13 +89,22 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(_: Request, error: RequestValidationError) -> Response:
-        fields = [{"at": ".".join(map(str, e["loc"])), "why": str(e["msg"])} for e in error.errors()[:20]]
+        fields = [{"at": _place(e["loc"]), "why": str(e["msg"])} for e in error.errors()[:20]]
         return problem(422, "invalid_request", "the body or a parameter does not fit the contract", errors=fields)
 
     @app.exception_handler(HTTPException)
     async def on_http(_: Request, error: HTTPException) -> Response:
-        code = {404: "no_such_route", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
-        return problem(error.status_code, code, headers=dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        if error.status_code < 400:  # noqa: PLR2004 - a redirection is no error
+            return Response(status_code=error.status_code, headers=headers)
+        return problem(error.status_code, HTTP_CODES.get(error.status_code, "bad_request"), headers=headers)
+
+    @app.exception_handler(DBAPIError)
+    @app.exception_handler(asyncpg.DataError)
+    async def on_data(_: Request, error: Exception) -> Response:
+        if not is_unstorable(error):
+            raise error  # a failure of ours: logged with its stack
+        return problem(422, "unstorable_text", "text may not hold the character U+0000")
 
     @app.exception_handler(Exception)
     async def on_failure(_: Request, error: Exception) -> Response:
@@ -96,7 +112,10 @@ def install(app: FastAPI) -> None:
             return problem(
                 503, "unavailable", "the database cannot be reached", headers={"Retry-After": RETRY_AFTER_SECONDS}
             )
-        if is_unstorable(error):
-            return problem(422, "unstorable_text", "text may not hold the character U+0000")
         log.error("request_failed", error=repr(error))
         return problem(500, "internal_error")
+
+
+def _place(loc: Sequence[str | int]) -> str:
+    """Where in a request the fault lies; a field's name is the caller's own text and may not even be Unicode."""
+    return ".".join(map(str, loc))[:PLACE_CHARACTERS_MAX].encode(errors="backslashreplace").decode()

@@ -14,6 +14,7 @@ from libs.runtime.auth import TokenDoor
 from libs.runtime.calls import Caller, Outbound
 from libs.runtime.consumer import Consumer
 from libs.runtime.database import open_engine
+from libs.runtime.http import BodyLimit
 from libs.runtime.ops import router as ops_router
 from libs.runtime.policies import PolicyBook, read_profile
 from libs.runtime.problems import Problem, install
@@ -25,7 +26,7 @@ __all__ = ["Reactions", "Service", "Timers"]
 
 PROBLEMS: dict[int | str, dict[str, object]] = {
     status: {"model": Problem, "content": {"application/problem+json": {}}}
-    for status in (400, 401, 403, 404, 409, 422, 503)
+    for status in (400, 401, 403, 404, 409, 413, 422, 503)
 }
 
 
@@ -51,6 +52,7 @@ class Service:
         self.reactions = {kind_of(body).type: reaction for body, reaction in reactions.items()}
         self.timers, self.partners, self._settings = timers, partners, settings
         self.app = FastAPI(title=f"Silverbear {name}", version="1", lifespan=self._lifespan, responses=PROBLEMS)
+        self.app.add_middleware(BodyLimit)
         install(self.app)
         self.app.include_router(ops_router)
         for router in routers:

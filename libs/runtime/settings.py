@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     batch_max: int = Field(100, ge=1, le=1000)
     relay_batch_max: int = Field(500, ge=1, le=10_000)
     outbox_rows_max: int = Field(100_000, ge=100)
+    body_bytes_max: int = Field(262_144, ge=1_024)
     session_timeout_ms: int = Field(10_000, ge=1_000)
     fault: str = ""
 
