@@ -15,6 +15,7 @@ from libs.events.incentive import Result
 from libs.events.rating import Check
 from libs.kernel.money import Money
 
+
 def sample_id(name: str) -> str:
     """An example of an identifier: the same for the same name."""
     return str(uuid5(NAMESPACE_OID, name))
@@ -35,7 +36,9 @@ _SPECIAL: dict[str, Any] = {
     "CollateralRevalued.change": Decimal("-0.12"),
     "DayClosed.closed": date(2026, 1, 4),
     "ExemptionRefused.results": (
-        Result(staff="m-qian", role="assistant", result="not_exempt", grounds=("falsified_file",), evidence=("file 7",)),
+        Result(
+            staff="m-qian", role="assistant", result="not_exempt", grounds=("falsified_file",), evidence=("file 7",)
+        ),
     ),
     "InformationDisputed.checks": (
         Check(
@@ -96,6 +99,7 @@ _WORDS: dict[str, Any] = {
     "ratio": Decimal("1.08"),
     "receipt": "receipt-0001",
     "reason": "request_rejected",
+    "reasons": "leverage_above_maximum",
     "recommendation": "approve",
     "reference": sample_id("loan_id"),
     "region": "east",
@@ -114,7 +118,7 @@ _WORDS: dict[str, Any] = {
     "tolerance": Decimal("0.20"),
     "trigger": "watch",
     "valid_until": date(2027, 1, 5),
-    "weight": Decimal("2"),
+    "weight": Decimal(2),
     "yardstick": "incentive/exemption@2024-08-02",
     "years_in_business": Decimal("6.5"),
 }
@@ -128,21 +132,23 @@ def sample(body: type) -> Any:
 
 
 def _value(hint: Any, name: str, owner: str) -> Any:
+    special = f"{owner}.{name}"
+    if special in _SPECIAL:
+        return _SPECIAL[special]
     origin, args = get_origin(hint), get_args(hint)
     if origin is tuple:
         return tuple(_value(arg, name, owner) for arg in args if arg is not Ellipsis)
     if origin is dict:
         return {_value(args[0], f"{name} key", owner): _value(args[1], _inner(name, args[1]), owner)}
-    special = _SPECIAL.get(f"{owner}.{name}")
-    if special is not None:
-        return special
+    return _plain(hint, name)
+
+
+def _plain(hint: type, name: str) -> Any:
     if name in _WORDS and isinstance(_WORDS[name], hint):
         return _WORDS[name]
-    if hint in _PLAIN:
-        return _PLAIN[hint]
     if hint is str:
         return sample_id(name) if name.endswith("_id") else name
-    return sample(hint)
+    return _PLAIN[hint] if hint in _PLAIN else sample(hint)
 
 
 def _inner(name: str, hint: Any) -> str:

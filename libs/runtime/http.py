@@ -7,8 +7,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
 
-from fastapi import Depends, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Depends, Header, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -156,7 +156,23 @@ class BodyLimit:
         await self.app(scope, receive_some if scope["type"] == "http" else receive, send)
 
 
-async def _door(request: Request) -> RequestDoor:  # a coroutine: FastAPI would run a plain function in a thread
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description=(
+            "Needed by every POST under /v1, which answers 400 `idempotency_key_invalid` without it; other operations"
+            " ignore it. Chosen by the caller: a repeat of the same request gets the first answer again, and the same"
+            " key with another request is a 422 `idempotency_key_reused`."
+        ),
+    ),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": KEY_CHARACTERS_MAX}),
+]
+
+
+# A coroutine: FastAPI would run a plain function in a thread. The key is declared for the interface's document only;
+# `execute` reads and judges it, because a bad one is a problem of its own and no fault of the body.
+async def _door(request: Request, _key: IdempotencyKey = None) -> RequestDoor:
     return RequestDoor(request)
 
 

@@ -176,7 +176,7 @@ def test_indices_repeat_for_a_seed_and_are_empty_without_lives() -> None:
 
 def test_every_policy_table_names_its_source() -> None:
     names = sorted(path.name for path in FOLDER.iterdir() if path.is_dir() and not path.name.startswith("_"))
-    assert names == ["portfolio", "replay-assumptions"]
+    assert names == ["branch", "branch-us-sba", "portfolio", "replay-assumptions"]
     for name in names:
         for version in versions(name):
             for title, table in version.terms.items():
