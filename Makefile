@@ -13,7 +13,7 @@ help:
 	@echo 'make demo    the whole platform on this machine, shown at work (ARGS=--once ends after the run;'
 	@echo '             LOANS=file.csv.gz LIMIT=200 SEED=1 REPLICAS=2 choose the loans and the processes)'
 	@echo 'make test    all tests        (ARGS="tests/local -k kafka" for some)'
-	@echo 'make check   format, lint, types, import rules, event schemas'
+	@echo 'make check   format, lint, types, import rules, event schemas, documents of the interfaces'
 	@echo 'make format  mend the format  make lock    renew the pinned requirements   make setup   only .venv'
 
 setup: $(READY)
@@ -44,6 +44,7 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m libs.events.generate --check
+	$(BIN)/python -m deploy.contracts --check
 
 format: $(READY)
 	$(BIN)/ruff format .

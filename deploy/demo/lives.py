@@ -12,6 +12,7 @@ from libs.kernel.errors import Invalid
 from libs.kernel.money import CENT, Money, split, total
 
 QUARTER_MONTHS = (3, 6, 9, 12)
+HALF_YEAR_MONTHS = (6, 12)
 SETTLEMENT_DAY = 20  # Chinese banks settle interest on the 20th; the replay keeps the same few days
 YEAR_DAYS = 360  # interest per day is the yearly rate / 360
 REPAYMENTS_MAX, INSTALMENTS_MAX = 4, 5  # what the driver is built to carry for one life
@@ -218,6 +219,15 @@ def quarter_days(after: date, until: date) -> list[date]:
     return [day for day in days if after < day <= until]
 
 
+def half_year_days(after: date, until: date) -> list[date]:
+    """The settlement days of June and December after `after`, up to and including `until`; else the quarter's.
+
+    The replay keeps its due dates to these: the fewer business days, the sooner forty years have passed.
+    """
+    days = quarter_days(after, until)
+    return [day for day in days if day.month in HALF_YEAR_MONTHS] or days
+
+
 def month_settlement_days(after: date, until: date) -> list[date]:
     """The 20th of every month after `after`, up to and including `until`."""
     months = (until.year - after.year) * 12 + until.month - after.month
@@ -271,6 +281,11 @@ def plan_around_default(
     part = Instalment(due=missed, principal=drawn - charged_off)
     first = Instalment(due=missed, principal=part.principal + lost[0].principal)
     return (first, *lost[1:]), (part,)
+
+
+def last_half_year_day(disbursed_on: date, tenor_months: int) -> date:
+    """The plan's last due date on the half-year days, for tenors of years."""
+    return half_year_days(disbursed_on, last_quarter_day(disbursed_on, tenor_months))[-1]
 
 
 def last_quarter_day(disbursed_on: date, tenor_months: int) -> date:

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from deploy.demo.lives import days_before, last_quarter_day, month_settlement_days, quarter_days
+from deploy.demo.lives import days_before, half_year_days, last_half_year_day, month_settlement_days
 from deploy.demo.policies import Assumptions, assumptions
 from libs.kernel.calendar import add_months
 from libs.kernel.errors import Invalid
@@ -262,14 +262,14 @@ def _first_missed(disbursed_on: date, lost_on: date, amount: Money, terms: Assum
     days = (lost_on - disbursed_on).days
     if days < terms.count("overdue", "disbursed_to_charge_off_days_min"):
         raise _Unusable("charged_off_too_soon", f"charged off {days} days after disbursement")
-    maturity = last_quarter_day(disbursed_on, tenor_months(amount, terms))
-    preferred = quarter_days(disbursed_on, days_before(lost_on, terms.count("overdue", "preferred_days")))
+    maturity = last_half_year_day(disbursed_on, tenor_months(amount, terms))
+    preferred = half_year_days(disbursed_on, days_before(lost_on, terms.count("overdue", "preferred_days")))
     if preferred:
         if preferred[-1] > maturity:
             notes.append("first-missed:at-the-assumed-maturity")
         return min(preferred[-1], maturity)
     latest = days_before(lost_on, terms.count("overdue", "days_min"))
-    possible = quarter_days(disbursed_on, latest) or month_settlement_days(disbursed_on, latest)
+    possible = half_year_days(disbursed_on, latest) or month_settlement_days(disbursed_on, latest)
     if not possible:
         raise _Unusable("charged_off_too_soon", f"no due date fits the {days} days before the charge-off")
     notes.append("first-missed:short-overdue")

@@ -14,9 +14,9 @@ from deploy.demo.lives import (
     days_before,
     even_plan,
     first_of_month,
-    last_quarter_day,
+    half_year_days,
+    last_half_year_day,
     plan_around_default,
-    quarter_days,
     repay,
     spread,
 )
@@ -101,8 +101,8 @@ def _sales(record: Record, draw: Draw, terms: Assumptions) -> Money:
 
 def _repaid(record: Record, rate: Decimal, terms: Assumptions) -> Course:
     """The file has no pay-off date: the assumed plan is taken as paid."""
-    maturity = last_quarter_day(record.disbursed_on, tenor_months(record.amount, terms))
-    days = spread(quarter_days(record.disbursed_on, maturity), terms.count("tenors", "instalments_max"))
+    maturity = last_half_year_day(record.disbursed_on, tenor_months(record.amount, terms))
+    days = spread(half_year_days(record.disbursed_on, maturity), terms.count("tenors", "instalments_max"))
     plan = even_plan(record.drawn, days)
     return Course(plan, repay(plan, record.drawn, record.disbursed_on, rate), None, "repayments:assumed-as-planned")
 
@@ -110,10 +110,10 @@ def _repaid(record: Record, rate: Decimal, terms: Assumptions) -> Course:
 def _defaulted(record: Record, rate: Decimal, terms: Assumptions, lost: Default) -> Course:
     """The recorded loss on its recorded day; the plan is rebuilt so that the rest was paid before it."""
     missed = lost.first_missed
-    maturity = last_quarter_day(record.disbursed_on, tenor_months(record.amount, terms))
-    early = quarter_days(record.disbursed_on, days_before(missed, 1))
+    maturity = last_half_year_day(record.disbursed_on, tenor_months(record.amount, terms))
+    early = half_year_days(record.disbursed_on, days_before(missed, 1))
     paid_days = spread(early, terms.count("tenors", "defaulted_paid_instalments_max"))
-    later_days = spread(quarter_days(missed, maturity), terms.count("tenors", "defaulted_later_instalments_max"))
+    later_days = spread(half_year_days(missed, maturity), terms.count("tenors", "defaulted_later_instalments_max"))
     plan, met = plan_around_default(record.drawn, lost.charged_off, missed, paid_days, later_days)
     paid = repay(met, record.drawn, record.disbursed_on, rate)
     return Course(plan, paid, lost, "schedule:rebuilt-from-outcome")

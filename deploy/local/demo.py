@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def read_portfolio(path: str, limit: int, seed: int) -> Portfolio:
     return Portfolio(lives, "us-sba", told, rejected)
 
 
-async def play(platform: stack.Stack, portfolio: Portfolio, show: object = None) -> Outcome:
+async def play(platform: stack.Stack, portfolio: Portfolio, show: Callable[[Progress], None] | None = None) -> Outcome:
     """Run the main job on a running stack and reconcile what came out of it."""
     started = time.monotonic()
     client = Client(platform.urls, platform.issuer)
@@ -84,8 +85,8 @@ async def play(platform: stack.Stack, portfolio: Portfolio, show: object = None)
     try:
         async with Scheduler(parts, observer, readers) as scheduler:
             branch = Branch(portfolio.profile, min(life.applied_on for life in lives))
-            moves = generator.indices(lives, int(os.environ.get("SEED", "1")))
-            display = progress_bar(started) if show is None else _silent
+            moves = generator.indices(lives, int(os.environ.get("SEED") or 1))
+            display = show or progress_bar(started)
             await Replay(lives, moves, branch, client, scheduler, platform.stand_ins["partner"], display).run()
             seconds = time.monotonic() - started
     finally:
@@ -93,10 +94,6 @@ async def play(platform: stack.Stack, portfolio: Portfolio, show: object = None)
         await _dispose(observer, parts.engine)
     entries = await read_journal(platform.bootstrap, [platform.topic_prefix + topic for topic in TOPICS])
     return await _outcome(platform, lives, entries, handled, seconds)
-
-
-def _silent(_: Progress) -> None:
-    return
 
 
 async def _outcome(

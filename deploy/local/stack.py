@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from deploy.local import kafka, postgres
 from deploy.local.process import Child, free_ports, spawn, terminate
@@ -135,10 +135,10 @@ async def create_topics(bootstrap: str, prefix: str) -> None:
             NewTopic(prefix + name, 1 if name == "clock" else PARTITIONS, copies, topic_configs=config)
             for name in TOPICS
         ]
-        try:
-            await admin.create_topics(topics)
-        except TopicAlreadyExistsError:
-            return
+        answer = await admin.create_topics(topics)
+        for name, code, *why in answer.topic_errors:
+            if code not in (0, TopicAlreadyExistsError.errno):
+                raise KafkaError(f"topic {name}: {for_code(code).__name__} {why}")
         while True:
             described = await admin.describe_topics([topic.name for topic in topics])
             if all(part["leader"] >= 0 for topic in described for part in topic["partitions"]) and described:

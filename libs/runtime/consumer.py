@@ -46,11 +46,11 @@ class Consumer:
         while True:
             try:
                 await self._session()
-                attempt = 0
+                attempt = 1  # it ran until a worker failed, and said so
             except Exception as error:  # noqa: BLE001 - a consumer outlives any one failure; positions are in the database
                 attempt += 1
                 self.parts.log.warning("consumer_interrupted", error=repr(error))
-                await asyncio.sleep(backoff(attempt))
+            await asyncio.sleep(backoff(attempt))
 
     async def _session(self) -> None:
         self._broken.clear()
@@ -71,12 +71,12 @@ class Consumer:
         committer: asyncio.Task[None] | None = None
         try:
             await self._kafka.start()
-            committer = asyncio.create_task(self._commit_for_show())
+            committer = asyncio.create_task(self.guard(self._commit_for_show()))
             await self._broken.wait()
         finally:
             if committer is not None:
                 committer.cancel()
-            await self._stop_workers(self._workers.keys())
+            await self.revoked()
             await self._kafka.stop()
 
     async def assigned(self, parts: Iterable[TopicPartition]) -> None:
@@ -91,20 +91,19 @@ class Consumer:
             numbers.setdefault(lane, []).append(tp)
         for number, tps in numbers.items():
             worker = self._tick_worker(tps) if number == CLOCK else self._worker(tps)
-            self._workers[number] = asyncio.create_task(self._guard(worker))
+            self._workers[number] = asyncio.create_task(self.guard(worker))
         self.ready.set()
 
     async def revoked(self) -> None:
         """Stop all workers; a transaction under way is rolled back and its events are read again elsewhere."""
-        await self._stop_workers(self._workers.keys())
-
-    async def _stop_workers(self, numbers: Iterable[str]) -> None:
-        stopping = [self._workers.pop(number) for number in list(numbers)]
+        stopping = list(self._workers.values())
+        self._workers.clear()
         for task in stopping:
             task.cancel()
         await asyncio.gather(*stopping, return_exceptions=True)
 
-    async def _guard(self, worker: Any) -> None:
+    async def guard(self, worker: Any) -> None:
+        """Await; on a failure the session is rebuilt."""
         try:
             await worker
         except asyncio.CancelledError:
@@ -217,8 +216,6 @@ class Consumer:
         return topic.removeprefix(self.parts.settings.topic_prefix)
 
     def _retrying(self, error: BaseException) -> None:
-        if not is_transient(error):
-            raise error
         self.parts.log.warning("retrying", error=repr(error)[:300])
 
     async def _check_blocked(self) -> None:
@@ -277,4 +274,4 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
             await self._consumer.revoked()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        await self._consumer.assigned(assigned)
+        await self._consumer.guard(self._consumer.assigned(assigned))  # Kafka's client would only log a failure

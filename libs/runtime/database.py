@@ -132,3 +132,11 @@ async def listening(engine: AsyncEngine, channel: str, wake: asyncio.Event) -> A
             yield driver
         finally:
             await conn.invalidate()
+
+
+async def woken(wake: asyncio.Event, *, seconds: float) -> None:
+    """Wait until `wake` is set, `seconds` at most."""
+    try:
+        await asyncio.wait_for(wake.wait(), seconds)
+    except TimeoutError:
+        return

@@ -117,7 +117,8 @@ class Daybreak:
                 row["key"]
                 for row in await unit.sql("SELECT DISTINCT key FROM parked WHERE key = ANY($1)", list(unit.keys))
             }
-            for timer in sorted(fired, key=lambda timer: (timer["kind"], timer["ref"])):
+            turn = {(timer["kind"], timer["ref"]): number for number, timer in enumerate(due)}
+            for timer in sorted(fired, key=lambda timer: turn[timer["kind"], timer["ref"]]):
                 facts = {**timer, "tick": tick.event_id, "open": day.open.isoformat()}
                 if culprit or timer["key"] in blocked:
                     await unit.sql(

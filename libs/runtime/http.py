@@ -22,6 +22,8 @@ from libs.runtime.wiring import Parts
 
 KEY_CHARACTERS_MAX = 255
 Command = Callable[[Tx], Awaitable[Any]]
+# A day as a caller writes it: far enough from the ends of the calendar that every rule can count days from it.
+Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2199, 12, 31))]
 
 
 class MoneyIn(BaseModel):
@@ -124,7 +126,10 @@ class RequestDoor:
     async def _fingerprint(self) -> str:
         scope = self.request.scope  # the query as it came: its bytes need not be text
         digest = hashlib.sha256(f"{self.request.method} {scope['path']}?".encode() + scope["query_string"] + b"\n")
-        digest.update(await self.request.body())
+        body = await self.request.body()
+        if b"\\ud" in body.lower() and not _is_text(body):
+            raise Invalid("unstorable_text", "text may not hold half of a surrogate pair")
+        digest.update(body)
         return digest.hexdigest()
 
     def _cause(self) -> Cause:
@@ -191,6 +196,16 @@ SELECT (SELECT count(*) FROM claim) AS claimed, (SELECT open FROM clock WHERE id
        (SELECT COALESCE(max(id) - min(id) + 1, 0) FROM outbox) AS waiting,
        (SELECT json_object_agg(key, seq) FROM locked) AS locked
 """
+
+
+def _is_text(body: bytes) -> bool:
+    try:
+        json.dumps(json.loads(body), ensure_ascii=False).encode()
+    except json.JSONDecodeError:
+        return True  # then no command reads it
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def bounded(limit: int | None, *, most: int = 200) -> int:

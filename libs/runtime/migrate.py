@@ -10,7 +10,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from alembic import command, context
 from alembic.config import Config
@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 ROOT = Path(__file__).resolve().parents[2]
 OBSERVER = "observer"
+OBSERVED = ("outbox", "published", "position", "calls", "timers")
 SERVICES = ("application", "rating", "collateral", "guarantee", "incentive", "console", "clock")
 _PASSWORD_VARIABLE = "SILVERBEAR_ROLE_PASSWORD"  # noqa: S105 - a variable's name
 
@@ -27,7 +28,7 @@ _PASSWORD_VARIABLE = "SILVERBEAR_ROLE_PASSWORD"  # noqa: S105 - a variable's nam
 def role_url(admin_url: str, service: str) -> str:
     """The URL under which `service` (or the observer) logs in to the same database."""
     parts = urlsplit(admin_url)
-    password = os.environ.get(_PASSWORD_VARIABLE, "silverbear")
+    password = quote(os.environ.get(_PASSWORD_VARIABLE, "silverbear"), safe="")
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"silverbear_{service}:{password}@{host}"))
 
@@ -37,7 +38,7 @@ def _engine_url(url: str) -> str:
 
 
 async def provision(admin_url: str, services: tuple[str, ...] = SERVICES) -> None:
-    """Create each service's role and schema, and the observer who may read the framework's tables; repeatable."""
+    """Create each service's role and schema, and the observer's role; repeatable."""
     password = os.environ.get(_PASSWORD_VARIABLE, "silverbear").replace("'", "''")
     engine = create_async_engine(_engine_url(admin_url), isolation_level="AUTOCOMMIT")
     async with engine.connect() as conn:
@@ -51,10 +52,6 @@ async def provision(admin_url: str, services: tuple[str, ...] = SERVICES) -> Non
             await conn.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {name} AUTHORIZATION {role}")
             await conn.exec_driver_sql(f"ALTER ROLE {role} SET search_path = {name}")
             await conn.exec_driver_sql(f"GRANT USAGE ON SCHEMA {name} TO silverbear_{OBSERVER}")
-            await conn.exec_driver_sql(
-                f"ALTER DEFAULT PRIVILEGES FOR ROLE {role} IN SCHEMA {name}"
-                f" GRANT SELECT ON TABLES TO silverbear_{OBSERVER}"
-            )
     await engine.dispose()
 
 
@@ -92,6 +89,13 @@ def _migrate(conn: Connection, metadata: MetaData) -> None:
     context.configure(connection=conn, target_metadata=metadata, compare_type=True)
     with context.begin_transaction():
         context.run_migrations()
+    if conn.exec_driver_sql("SELECT to_regclass('outbox')").scalar():
+        let_observe(conn)
+
+
+def let_observe(conn: Connection) -> None:
+    """Let the observer read what is in flight in this schema, and nothing of the business."""
+    conn.exec_driver_sql(f"GRANT SELECT ON {', '.join(OBSERVED)} TO silverbear_{OBSERVER}")
 
 
 def main(arguments: list[str]) -> int:

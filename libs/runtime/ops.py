@@ -97,7 +97,6 @@ async def discard(event_id: str, body: DiscardIn, door: Door) -> Response:
 
 
 def _parsed(value: Any) -> Any:
-
     return json.loads(value) if isinstance(value, str) and value.startswith(("{", "[")) else value
 
 

@@ -68,6 +68,8 @@ async def discard(parts: Parts, event_id: str, *, reason: str) -> None:
             raise NotFound("not_parked", event_id)
         await intake.unit.lock([found[0]["key"]])
         rows = await intake.unit.sql("SELECT * FROM parked WHERE event_id = $1", event_id)
+        if not rows:
+            raise NotFound("not_parked", event_id)  # redriven while this waited for the key
         await intake.reopen(rows)
         for row in rows:
             intake.discard(row)

@@ -15,8 +15,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTopicError, MessageSizeTooLargeError, RecordTooLargeError, UnsupportedCodecError
 
-from libs.runtime.calls import _until
-from libs.runtime.database import backoff, listening
+from libs.runtime.database import backoff, listening, woken
 from libs.runtime.faults import reach
 from libs.runtime.wiring import Parts
 
@@ -77,7 +76,7 @@ class Relay:
                 while time.monotonic() < look_again:
                     wake.clear()
                     if not await self._batch(driver, producer):
-                        await _until(wake, seconds=POLL_SECONDS)
+                        await woken(wake, seconds=POLL_SECONDS)
         finally:
             await producer.stop()
 

@@ -1,6 +1,5 @@
 """The door for people and systems: bodies are checked and handed to one command each, nothing is decided here."""
 
-from datetime import date
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -9,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from libs.events.application import Figures, InspectionFinding, Profile, SecurityOffer
 from libs.kernel.money import Money
-from libs.runtime.http import Door, MoneyIn, bounded
+from libs.runtime.http import Day, Door, MoneyIn, bounded
 from services.application import views
 from services.application.commands import decision, drawing, origination, people, servicing, workout
 from services.application.domain.facility import Application
@@ -70,7 +69,7 @@ class StaffIn(Body):
     branch: Word
     role: Word
     level: Word
-    trained_until: date
+    trained_until: Day
 
 
 class BorrowerIn(Body):
@@ -154,7 +153,7 @@ class ContractIn(Body):
 
 
 class InstalmentIn(Body):
-    due: date
+    due: Day
     principal: MoneyIn
 
 
@@ -185,6 +184,7 @@ class WriteOffIn(Body):
 
 @router.post("/staff", status_code=201, response_model=Staff)
 async def register_staff(body: StaffIn, door: Door) -> Response:
+    """Enter an employee on the register, or a new role, level or training of one (admin)."""
     door.require("admin")
     staff = Staff(**body.model_dump())
     return await door.execute(lambda tx: people.register_staff(tx, staff), keys=[staff.staff_id], status=201)
@@ -192,6 +192,7 @@ async def register_staff(body: StaffIn, door: Door) -> Response:
 
 @router.post("/referrals", status_code=201, response_model=origination.Referred)
 async def receive_referral(body: ReferralIn, door: Door) -> Response:
+    """A channel hands over a customer who consented; the facility is born (customer manager)."""
     door.require(CUSTOMER_MANAGER)
     facility_id = door.new_id()
     referral = origination.Referral(
@@ -204,6 +205,7 @@ async def receive_referral(body: ReferralIn, door: Door) -> Response:
 
 @router.post("/facilities/{facility_id}/application", status_code=201, response_model=origination.InvestigationState)
 async def submit_application(facility_id: FacilityId, body: ApplicationIn, door: Door) -> Response:
+    """Register what is applied for, and name the two investigators (customer manager)."""
     door.require(CUSTOMER_MANAGER)
     return await door.execute(
         lambda tx: origination.submit_application(
@@ -216,6 +218,7 @@ async def submit_application(facility_id: FacilityId, body: ApplicationIn, door:
 
 @router.post("/facilities/{facility_id}/investigations", status_code=201, response_model=origination.InvestigationState)
 async def file_investigation(facility_id: FacilityId, body: FindingsIn, door: Door) -> Response:
+    """File sealed findings; the second filing reconciles or disputes them (the two investigators)."""
     door.require(CUSTOMER_MANAGER)
     figures = body.figures.figures()
     return await door.execute(
@@ -225,6 +228,7 @@ async def file_investigation(facility_id: FacilityId, body: FindingsIn, door: Do
 
 @router.post("/facilities/{facility_id}/investigations/resolution", response_model=origination.InvestigationState)
 async def resolve_investigation(facility_id: FacilityId, body: FindingsIn, door: Door) -> Response:
+    """A third person settles findings that differ beyond tolerance (customer manager, reviewer)."""
     door.require(CUSTOMER_MANAGER, REVIEWER)
     figures = body.figures.figures()
     return await door.execute(
@@ -234,12 +238,14 @@ async def resolve_investigation(facility_id: FacilityId, body: FindingsIn, door:
 
 @router.post("/facilities/{facility_id}/review", response_model=Recommendation)
 async def review_application(facility_id: FacilityId, body: ReviewIn, door: Door) -> Response:
+    """Leave the reviewer's opinion on a complete file; answers with our recommendation (reviewer)."""
     door.require(REVIEWER)
     return await door.execute(lambda tx: decision.review_application(tx, facility_id, body.opinion), keys=[facility_id])
 
 
 @router.post("/facilities/{facility_id}/decision", response_model=decision.Decided)
 async def decide_application(facility_id: FacilityId, body: DecisionIn, door: Door) -> Response:
+    """Approve within authority, or refuse with reasons (approver)."""
     door.require(APPROVER)
     decide = decision.approve_application if body.decision == "approve" else decision.refuse_application
     return await door.execute(lambda tx: decide(tx, facility_id, tuple(body.reasons)), keys=[facility_id])
@@ -247,6 +253,7 @@ async def decide_application(facility_id: FacilityId, body: DecisionIn, door: Do
 
 @router.post("/facilities/{facility_id}/contract", status_code=201, response_model=drawing.Signed)
 async def sign_contract(facility_id: FacilityId, body: ContractIn, door: Door) -> Response:
+    """Report that the loan contract was signed (customer manager)."""
     door.require(CUSTOMER_MANAGER)
     return await door.execute(
         lambda tx: drawing.sign_contract(tx, facility_id, body.contract_no), keys=[facility_id], status=201
@@ -255,6 +262,7 @@ async def sign_contract(facility_id: FacilityId, body: ContractIn, door: Door) -
 
 @router.post("/facilities/{facility_id}/drawdowns", status_code=201, response_model=drawing.Drawn)
 async def request_drawdown(facility_id: FacilityId, body: DrawdownIn, door: Door) -> Response:
+    """Ask to draw; core banking pays once every condition is met (customer manager)."""
     door.require(CUSTOMER_MANAGER)
     schedule = tuple(Instalment(due=row.due, principal=row.principal.money()) for row in body.schedule)
     return await door.execute(
@@ -266,6 +274,7 @@ async def request_drawdown(facility_id: FacilityId, body: DrawdownIn, door: Door
 
 @router.post("/facilities/{facility_id}/loans/{loan_id}/repayments", status_code=201, response_model=servicing.Account)
 async def receive_repayment(facility_id: FacilityId, loan_id: LoanId, body: RepaymentIn, door: Door) -> Response:
+    """Core banking reports a repayment; interest and principal apart (core bank)."""
     door.require("core_bank")
     return await door.execute(
         lambda tx: servicing.receive_repayment(
@@ -280,6 +289,7 @@ async def receive_repayment(facility_id: FacilityId, loan_id: LoanId, body: Repa
     "/facilities/{facility_id}/loans/{loan_id}/inspections", status_code=201, response_model=servicing.Inspected
 )
 async def complete_inspection(facility_id: FacilityId, loan_id: LoanId, body: InspectionIn, door: Door) -> Response:
+    """Report a post-loan inspection; no finding means all in order (inspector)."""
     door.require("inspector")
     findings = tuple(InspectionFinding(**finding.model_dump()) for finding in body.findings)
     return await door.execute(
@@ -289,6 +299,7 @@ async def complete_inspection(facility_id: FacilityId, loan_id: LoanId, body: In
 
 @router.post("/facilities/{facility_id}/loans/{loan_id}/write-off", response_model=servicing.Account)
 async def write_off_loan(facility_id: FacilityId, loan_id: LoanId, body: WriteOffIn, door: Door) -> Response:
+    """Write the outstanding principal off once the case is determined (approver)."""
     door.require(APPROVER)
     return await door.execute(
         lambda tx: workout.write_off_loan(tx, facility_id, loan_id, body.amount.money()), keys=[facility_id]
@@ -301,20 +312,24 @@ async def list_facilities(
     after: Annotated[str, Query(max_length=64)] = "",
     limit: int | None = None,
 ) -> Response:
+    """Facilities by id, a page at a time: `after` is the last id seen. No personal data."""
     size = bounded(limit)
     return await door.query(lambda tx: views.facility_page(tx, after, size))
 
 
 @router.get("/facilities/{facility_id}", response_model=views.FacilityView)
 async def show_facility(facility_id: FacilityId, door: Door) -> Response:
+    """One facility's file: application, facts of the other services, decision. No personal data."""
     return await door.query(lambda tx: views.facility_file(tx, facility_id))
 
 
 @router.get("/loans/{loan_id}", response_model=views.LoanView)
 async def show_loan(loan_id: LoanId, door: Door) -> Response:
+    """One loan's account: schedule, arrears, class, provision, loss and recovery."""
     return await door.query(lambda tx: views.loan_account(tx, loan_id))
 
 
 @router.get("/portfolio", response_model=views.Portfolios)
 async def show_portfolio(door: Door) -> Response:
+    """Sums over all facilities by currency: granted, paid out, outstanding, lost, recovered, provision."""
     return await door.query(views.portfolio)

@@ -1,13 +1,12 @@
 """The door for people and systems: appraisers, managers, the risk director, the index provider, the disposal agent."""
 
-from datetime import date
 from decimal import Decimal
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from libs.runtime.http import Door, MoneyIn
+from libs.runtime.http import Day, Door, MoneyIn
 from services.collateral import views
 from services.collateral.commands import appraisals, prices, registrations, sales
 
@@ -24,7 +23,7 @@ class AppraisalIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     value: MoneyIn
-    valued_on: date
+    valued_on: Day
 
 
 class RegistrationIn(BaseModel):
@@ -49,7 +48,7 @@ class IndexLevelIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     series: Word
-    on: date
+    on: Day
     value: Annotated[Decimal, Field(gt=0, lt=INDEX_MAX, allow_inf_nan=False, max_digits=20, decimal_places=8)]
 
 

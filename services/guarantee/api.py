@@ -1,6 +1,5 @@
 """Guarantee's door for people and systems: bodies are checked here, decided in the commands."""
 
-from datetime import date
 from decimal import Decimal
 from typing import Annotated
 
@@ -8,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from libs.events.guarantee import ShareOf
-from libs.runtime.http import Door, MoneyIn, bounded
+from libs.runtime.http import Day, Door, MoneyIn, bounded
 from services.guarantee import views
 from services.guarantee.commands import agreements, covers
 from services.guarantee.domain.agreement import Agreement, Partner, ShareSource
@@ -62,7 +61,7 @@ class AgreementIn(BaseModel):
     premium_payer: Word
     claim_wait_days: Days
     pay_working_days: Days
-    effective: date
+    effective: Day
     source: Text
 
     def agreement(self) -> Agreement:

@@ -1,6 +1,5 @@
 """The door for people and systems: data providers deliver hard data, everyone with a token may read a rating."""
 
-from datetime import date
 from decimal import Decimal
 from typing import Annotated
 
@@ -8,7 +7,7 @@ from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from libs.kernel.money import Money
-from libs.runtime.http import Door, MoneyIn
+from libs.runtime.http import Day, Door, MoneyIn
 from services.rating import commands, views
 from services.rating.domain.sources import HardFigures, Product, Source, SourceRecord
 
@@ -83,7 +82,7 @@ class SourceRecordIn(BaseModel):
 
     source: Source
     figures: HardFiguresIn
-    as_of: date
+    as_of: Day
 
     def record(self) -> SourceRecord:
         """The record as the domain knows it; raises Invalid."""

@@ -82,7 +82,7 @@ def playing(profile: str, home: Path) -> Iterator[stack.Stack]:
 
 def play(platform: stack.Stack, portfolio: demo.Portfolio) -> Run:
     """Send the portfolio through the platform, as `make demo` does."""
-    outcome = _wait(demo.play(platform, portfolio, show=False))
+    outcome = _wait(demo.play(platform, portfolio, show=lambda _: None))
     topics = [platform.topic_prefix + topic for topic in TOPICS]
     return Run(portfolio.lives, outcome, tuple(_wait(read_journal(platform.bootstrap, topics))))
 

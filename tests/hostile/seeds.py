@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from libs.events import application as events
@@ -14,46 +15,74 @@ from tests.incentive import stories as incentive
 from tests.rating import facts as rating
 
 
-async def seed(bench: Bench) -> list[str]:
-    """Give the bench's service a facility; returns ids and words that it knows."""
+Known = dict[str, list[str]]
+
+
+async def seed(bench: Bench) -> Known:
+    """Give the bench's service a facility; returns what it knows by the name of the field that would hold it."""
     return await _SEEDS[bench.service.name](bench)
 
 
-async def _application(bench: Bench) -> list[str]:
+async def _application(bench: Bench) -> Known:
     story = application.Story(bench)
     await story.disbursed()
-    return [story.facility_id, story.loan_id, "li", "wang", "sun", "qian", "retail", "hangzhou", "house", "reg-4321"]
+    staff = ["li", "wang", "sun", "qian", "zhou"]
+    return {
+        "facility_id": [story.facility_id],
+        "loan_id": [story.loan_id],
+        "actor": staff,
+        "staff": staff,
+        "staff_id": [*staff, "new-1", "new-2"],
+        "lead": ["li"],
+        "assistant": ["wang", "zhao"],
+        "industry": ["retail", "industry"],
+        "words": ["house", "hangzhou", "reg-4321", "working-capital", "cn-house-hangzhou"],
+    }
 
 
-async def _collateral(bench: Bench) -> list[str]:
+async def _collateral(bench: Bench) -> Known:
     await collateral.perfected(bench, collateral.offer(), collateral.offer())
     await bench.react(collateral.submitted(facility="f-2"), collateral.disbursed(), on=collateral.APPLIED_ON)
-    return [collateral.F, "f-2", "l-1", collateral.SERIES, "a-1", "a-2"]
+    return {
+        "facility_id": [collateral.F, "f-2"],
+        "series": [collateral.SERIES],
+        "actor": ["a-1", "a-2", "a-3"],
+        "words": ["hangzhou-real-estate", "R-1"],
+    }
 
 
-async def _console(bench: Bench) -> list[str]:
+async def _console(bench: Bench) -> Known:
     await bench.open(console.DAY)
     await bench.react(console.sample(events.ReferralReceived, facility_id="f-1"), on=console.DAY)
-    return ["f-1", "referred", "word"]
+    return {"facility_id": ["f-1"], "actor": ["ann"], "words": ["word", "referred"]}
 
 
-async def _guarantee(bench: Bench) -> list[str]:
+async def _guarantee(bench: Bench) -> Known:
     await guarantee.admit(bench, guarantee.AGREED, guarantee.NAMED)
     story = guarantee.Story()
     await story.go_overdue(bench)
-    return [story.facility_id, story.loan_id, "reg-4321", "named", "city-guarantee", "guarantor", "bank", "A", "new"]
+    return {
+        "facility_id": [story.facility_id],
+        "code": ["reg-4321", "named", "new-1", "new-2", "new-3"],
+        "partner_id": ["city-guarantee", "new-1", "new-2"],
+        "party": ["bank", "guarantor", "government"],
+        "grades": ["A", "B"],
+        "words": ["guarantor", "borrower"],
+    }
 
 
-async def _incentive(bench: Bench) -> list[str]:
+async def _incentive(bench: Bench) -> Known:
     await bench.open(incentive.DISBURSED_ON)
     await bench.react(incentive.disbursed(), incentive.reclassified(), on=incentive.DISBURSED_ON)
-    return ["f-1", "f-1-loan", "s-lead", "s-approve"]
+    return {"facility_id": ["f-1"], "staff_id": ["s-lead", "s-approve"], "words": ["s-lead"]}
 
 
-async def _rating(bench: Bench) -> list[str]:
+async def _rating(bench: Bench) -> Known:
     await bench.open(rating.DAY)
-    await bench.react(rating.application(), rating.findings(), on=rating.DAY)
-    return [rating.FACILITY, "f-2", "f-3"]
+    for facility_id in ("f-1", "f-2", "f-3"):
+        submitted, found = rating.application(facility_id=facility_id), rating.findings()
+        await bench.react(submitted, replace(found, facility_id=facility_id), on=rating.DAY)
+    return {"facility_id": ["f-1", "f-2", "f-3", "f-4"], "words": ["word"]}
 
 
 _SEEDS: dict[str, Any] = {

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 
+from libs.runtime import calls
+from libs.runtime.calls import Answer
 from libs.runtime.migrate import role_url
 from libs.runtime.settings import Settings
 from libs.runtime.tx import Tx
@@ -103,6 +106,33 @@ async def test_a_worker_that_died_between_sending_and_hearing_asks_before_it_sen
         await paid(node, "done", "lost")
         assert sorted(bank.inquiries) == ["done", "lost"]
         assert sorted(bank.transfers) == ["done", "lost"]
+
+
+async def test_a_call_is_given_up_before_its_lease_is_over(
+    toy_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a second worker asks while the first is still sending, hears of nothing, and sends too."""
+    assert calls.CALL_SECONDS_MAX < calls.LEASE_SECONDS
+    monkeypatch.setattr(calls, "CALL_SECONDS_MAX", 0.2)
+    async with Bank() as bank, node_of(toy_database, tmp_path, bank) as node:
+        slow = node.parts.partners["pay"]
+
+        async def drip(*_: object) -> Answer:
+            await asyncio.sleep(60)
+            raise AssertionError("never given up")
+
+        node.parts.partners = {"pay": replace(slow, send=drip)}
+        node.call()
+        await pay(node, "p1")
+
+        async def given_up() -> bool:
+            return await node.rows("SELECT error FROM calls WHERE status = 'unknown'") == ["TimeoutError()"]
+
+        await until(given_up, "the call is given up", seconds=5)
+        node.parts.partners = {"pay": slow}
+        await paid(node, "p1")
+        assert bank.transfers == ["p1"]
+        assert bank.inquiries
 
 
 async def test_a_call_that_nobody_knows_how_to_make_disturbs_no_other(toy_database: str, tmp_path: Path) -> None:

@@ -7,7 +7,10 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from deploy.local.stack import PARTITIONS
+import pytest
+from aiokafka.errors import KafkaError
+
+from deploy.local.stack import PARTITIONS, create_topics
 from libs.events.clock import DayClosed
 from libs.runtime import parking
 from libs.runtime.inbound import Arrival
@@ -45,6 +48,27 @@ async def settled(node: Node, **facilities: list[str]) -> None:
     except AssertionError:
         assert found == facilities
         raise
+
+
+async def test_a_topic_that_the_broker_will_not_create_is_an_error_and_not_a_wait(kafka: str) -> None:
+    with pytest.raises(KafkaError, match="InvalidTopicError"):
+        await asyncio.wait_for(create_topics(kafka, "no topic!"), 20)
+
+
+async def test_a_consumer_whose_assignment_failed_tries_again(
+    live: Live, kafka: str, topics: str, tmp_path: Path
+) -> None:
+    async with live("rating") as node, Wire(kafka, topics) as wire:
+        await opened(node)
+        await wire.put(press(tmp_path).arrival(referral("f1", "a"), "f1", DAY))
+        await node.run("ALTER TABLE position RENAME TO hidden")
+        starting = asyncio.create_task(node.consume())
+
+        await asyncio.sleep(2)  # the first assignment has come and failed
+        assert not node.consumer.ready.is_set()
+        await node.run("ALTER TABLE hidden RENAME TO position")
+        await starting
+        await settled(node, f1=["a"])
 
 
 async def test_what_the_log_holds_takes_effect_once_in_order_and_trouble_stays_with_its_key(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
 import pytest
 
 from libs.events.application import ReferralReceived
+from libs.kernel.errors import Refused
 from libs.kernel.money import Money
 from libs.runtime.tx import Cause, Tx
 from tests.harness.bench import Bench
@@ -102,6 +104,15 @@ async def test_text_that_postgresql_cannot_hold_is_the_callers_error(toy_bench: 
         await bench.open(DAY)
         stored = await bench.post("/referrals", {"facility_id": "f\x00", "name": "a"}, role="officer")
         assert (stored.status_code, stored.json()["code"]) == (422, "unstorable_text")
+        headers = {"authorization": f"Bearer {bench.issuer.token('o', 'officer')}", "idempotency-key": "half"}
+        headers["content-type"] = "application/json"
+        for field, path in (("facility_id", "/referrals"), ("name", "/referrals"), ("name", "/payments")):
+            text = json.dumps({"facility_id": "f1", "name": "a", field: "half \ud83d"})
+            half = await bench.http.post(path, content=text, headers=headers)
+            assert (half.status_code, half.json()["code"]) == (422, "unstorable_text")
+        text = json.dumps({"facility_id": "f1", "name": "whole \U0001f43b"})
+        whole = await bench.http.post("/referrals", content=text, headers=headers)
+        assert whole.status_code == 201
         asked = await bench.get("/tallies/%00")
         assert (asked.status_code, asked.json()["code"]) == (422, "unstorable_text")
 
@@ -178,7 +189,7 @@ async def test_a_full_outbox_answers_503_and_leaves_the_key_free(toy_bench: Make
 
 
 async def test_an_event_too_large_for_the_broker_is_refused_at_the_door(toy_bench: Make) -> None:
-    async with toy_bench("application") as bench:
+    async with toy_bench("application", body_bytes_max=2_000_000) as bench:
         await bench.open(DAY)
         body = {"facility_id": "f1", "name": "银" * 400_000}  # 400 000 characters, 1.2 MB
         answer = await bench.post("/referrals", body, role="officer")
@@ -206,6 +217,18 @@ async def test_a_timer_fires_once_on_the_day_it_is_due(toy_bench: Make) -> None:
         for _ in range(2):
             await bench.tick(date(2026, 2, 1))
         assert await seen(bench, "f1") == ["reminded r on 2026-02-01"]
+
+
+async def test_timers_that_fall_due_on_skipped_days_fire_in_the_order_of_their_days(toy_bench: Make) -> None:
+    async with toy_bench("application") as bench:
+        await bench.open(DAY)
+        async with bench.parts.transaction() as unit:
+            tx = Tx(unit, Cause(actor="t"), DAY)
+            for ref, day in (("a", 12), ("b", 11), ("c", 10)):
+                tx.timer("remind", ref=ref, key="f1", due=date(2026, 1, day))
+            await unit.flush()
+        await bench.tick(date(2026, 1, 12))
+        assert await seen(bench, "f1") == [f"reminded {ref} on 2026-01-12" for ref in "cba"]
 
 
 async def test_a_timer_that_fails_parks_and_the_others_fire(toy_bench: Make) -> None:
@@ -243,6 +266,23 @@ async def test_an_answer_the_rules_reject_is_kept_for_people(toy_bench: Make) ->
         status = (await bench.http.get("/ops/status")).json()
         assert status["calls"] == {"pending": 0, "unknown": 0, "failed": 1}
         assert await seen(bench, "f1") == []
+
+
+async def test_an_answer_that_another_worker_took_meanwhile_stays_taken(toy_bench: Make) -> None:
+    async with toy_bench("application") as bench:
+        await bench.open(DAY)
+        await bench.post("/payments", {"facility_id": "f1", "name": "p1"}, role="officer")
+        pay = bench.parts.partners["pay"]
+
+        async def too_late(_tx: Tx, _reference: str, _request: dict[str, object], _answer: object) -> None:
+            async with bench.parts.engine.begin() as conn:  # the other worker, as soon as the key is free
+                await conn.exec_driver_sql("UPDATE calls SET status = 'done'")
+            raise Refused("toy_refused")
+
+        bench.parts.partners = {"pay": replace(pay, answered=too_late)}
+        await bench.answer("pay", 201)
+        async with bench.parts.engine.connect() as conn:
+            assert (await conn.exec_driver_sql("SELECT status FROM calls")).scalar() == "done"
 
 
 async def test_poison_parks_its_key_only_and_redrive_applies_the_rest_in_order(toy_bench: Make) -> None:
@@ -283,6 +323,22 @@ async def test_a_discarded_event_is_gone_and_what_waited_goes_on(toy_bench: Make
         assert done.json() == {"applied": 1}
         dump = await bench.dump()
         assert json.loads(dump["tally"][0])["seen"] == ["b"]
+
+
+async def test_a_discard_that_comes_after_a_redrive_says_so(toy_bench: Make) -> None:
+    async with toy_bench("rating") as bench:
+        await bench.open(DAY)
+        await bench.react(referral("f1", "poison"), on=DAY)
+        (row,) = (await bench.get("/ops/parked/f1")).json()
+        async with bench.parts.transaction() as unit:
+            await unit.lock(["f1"])
+            discarding = asyncio.create_task(
+                bench.post(f"/ops/discarded/{row['event_id']}", {"reason": "test data"}, role="operator")
+            )
+            await asyncio.sleep(0.3)  # it waits for the key, which a redrive holds
+            await unit.sql("DELETE FROM parked")
+        answer = await discarding
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_parked")
 
 
 async def test_every_kind_of_field_survives_the_shelf(toy_bench: Make) -> None:
