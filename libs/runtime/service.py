@@ -51,7 +51,13 @@ class Service:
         self.name, self.metadata, self.reads = name, metadata, tuple(reads)
         self.reactions = {kind_of(body).type: reaction for body, reaction in reactions.items()}
         self.timers, self.partners, self._settings = timers, partners, settings
-        self.app = FastAPI(title=f"Silverbear {name}", version="1", lifespan=self._lifespan, responses=PROBLEMS)
+        self.app = FastAPI(
+            title=f"Silverbear {name}",
+            version="1",
+            lifespan=self._lifespan,
+            responses=PROBLEMS,
+            redirect_slashes=False,  # a path either is a door or is not; nobody is sent to a host of his own naming
+        )
         self.app.add_middleware(BodyLimit)
         install(self.app)
         self.app.include_router(ops_router)

@@ -102,7 +102,7 @@ PAGES = {
 
 
 def doors_of(service: str) -> dict[str, frozenset[str]]:
-    """"METHOD /path" → the roles that may use it, for every door of a service but the console's pages."""
+    """ "METHOD /path" → the roles that may use it, for every door of a service but the console's pages."""
     return {**COMMON, **OWN[service]}
 
 

@@ -23,7 +23,7 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 
 def routes(service: Service) -> set[str]:
-    """"METHOD /path" of every route that the service really has."""
+    """ "METHOD /path" of every route that the service really has."""
     return {
         f"{method} {route.path}"
         for route in iter_route_contexts(service.app.routes)

@@ -325,22 +325,6 @@ async def test_a_discarded_event_is_gone_and_what_waited_goes_on(toy_bench: Make
         assert json.loads(dump["tally"][0])["seen"] == ["b"]
 
 
-async def test_a_discard_that_comes_after_a_redrive_says_so(toy_bench: Make) -> None:
-    async with toy_bench("rating") as bench:
-        await bench.open(DAY)
-        await bench.react(referral("f1", "poison"), on=DAY)
-        (row,) = (await bench.get("/ops/parked/f1")).json()
-        async with bench.parts.transaction() as unit:
-            await unit.lock(["f1"])
-            discarding = asyncio.create_task(
-                bench.post(f"/ops/discarded/{row['event_id']}", {"reason": "test data"}, role="operator")
-            )
-            await asyncio.sleep(0.3)  # it waits for the key, which a redrive holds
-            await unit.sql("DELETE FROM parked")
-        answer = await discarding
-        assert (answer.status_code, answer.json()["code"]) == (404, "not_parked")
-
-
 async def test_every_kind_of_field_survives_the_shelf(toy_bench: Make) -> None:
     part = Part("p", Decimal("0.333333333333"), Money(Decimal("0.01"), "CNY"))
     things = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -120,6 +121,21 @@ async def test_a_redrive_that_fails_half_way_blocks_the_key_at_the_new_culprit(t
         MENDED.set()
         assert await redrive(bench) == 3
         assert await effects(bench) == {"f1": ["poison too", "c", "d"]}
+
+
+async def test_a_discard_that_comes_after_a_redrive_says_so(toy_bench: Make) -> None:
+    async with toy_bench("rating") as bench:
+        await bench.deliver(*story(bench, "poison"))
+        (row,) = (await bench.get("/ops/parked/f1")).json()
+        async with bench.parts.transaction() as unit:
+            await unit.lock(["f1"])
+            discarding = asyncio.create_task(
+                bench.post(f"/ops/discarded/{row['event_id']}", {"reason": "test data"}, role="operator")
+            )
+            await asyncio.sleep(0.3)  # it waits for the key, which a redrive holds
+            await unit.sql("DELETE FROM parked")
+        answer = await discarding
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_parked")
 
 
 async def test_a_body_that_does_not_fit_its_type_parks_its_key(toy_bench: Make) -> None:
