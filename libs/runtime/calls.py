@@ -58,7 +58,7 @@ WITH due AS (
 )
 UPDATE calls c SET status = 'unknown', attempts = attempts + 1, lease_until = now() + interval '{LEASE_SECONDS} seconds'
 FROM due WHERE c.id = due.id
-RETURNING c.id, c.key, c.kind, c.reference, c.request, c.attempts, due.status AS before
+RETURNING c.id, c.key, c.kind, c.reference, c.request, c.attempts, c.org, c.traceparent, due.status AS before
 """  # noqa: S608 - constants of this module
 
 
@@ -153,7 +153,9 @@ class Caller:
                 state = await unit.sql(_STATE_SQL, row["id"])
                 if state[0]["status"] != "unknown":
                     return
-                cause = Cause(actor=f"{self.parts.name}:calls", id=row["id"])
+                cause = Cause(
+                    actor=f"{self.parts.name}:calls", org=row["org"], id=row["id"], traceparent=row["traceparent"]
+                )
                 await outbound.answered(Tx(unit, cause, state[0]["on"]), row["reference"], request, answer)
                 await unit.flush()
                 await unit.sql("UPDATE calls SET status = 'done', error = '' WHERE id = $1", row["id"])

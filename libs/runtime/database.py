@@ -32,6 +32,7 @@ def open_engine(url: str, *, schema: str, pool_size: int, idle_ms: int = 8_000) 
         json_deserializer=str,  # JSON stays text: a shelf validates it straight into its own types
         connect_args={
             "timeout": 5,
+            "command_timeout": 30,  # a line cut in silence looks like a statement that never ends
             "server_settings": {
                 "search_path": schema,
                 "application_name": f"silverbear.{schema}",

@@ -21,7 +21,7 @@ TIMERS_AT_ONCE = 100
 
 _FIRED_SQL = """
 DELETE FROM timers t USING unnest($1::text[], $2::text[]) AS f(kind, ref)
-WHERE t.kind = f.kind AND t.ref = f.ref AND t.due <= $3 RETURNING t.kind, t.ref, t.key
+WHERE t.kind = f.kind AND t.ref = f.ref AND t.due <= $3 RETURNING t.kind, t.ref, t.key, t.org, t.traceparent
 """
 
 

@@ -326,7 +326,12 @@ def arrival_of(row: dict[str, Any]) -> Arrival:
 
 async def run_timer(parts: Parts, unit: Unit, fired: dict[str, str]) -> None:
     """Run one timer's command under its own cause; the same tick and timer always give the same ids."""
-    cause = Cause(actor=f"{parts.name}:timer", id=f"{fired['tick']}:{fired['kind']}:{fired['ref']}")
+    cause = Cause(
+        actor=f"{parts.name}:timer",
+        org=fired["org"],
+        id=f"{fired['tick']}:{fired['kind']}:{fired['ref']}",
+        traceparent=fired["traceparent"],
+    )
     tx = Tx(unit, cause, date.fromisoformat(fired["open"]))
     await parts.timers[fired["kind"]](tx, fired["ref"], fired["key"])
 

@@ -105,6 +105,8 @@ def _waiting(metadata: MetaData) -> None:
         Column("reference", Text, nullable=False),
         Column("request", JSONB, nullable=False),
         Column("business_date", Date, nullable=False),
+        Column("org", Text, nullable=False, server_default=""),
+        Column("traceparent", Text, nullable=False, server_default=""),
         Column("status", Text, nullable=False, server_default="pending"),
         Column("attempts", Integer, nullable=False, server_default="0"),
         Column("next_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
@@ -121,6 +123,8 @@ def _waiting(metadata: MetaData) -> None:
         Column("ref", Text, primary_key=True),
         Column("key", Text, nullable=False),
         Column("due", Date, nullable=False, index=True),
+        Column("org", Text, nullable=False, server_default=""),
+        Column("traceparent", Text, nullable=False, server_default=""),
         comment="commands that fire when the business date reaches `due`",
     )
     Table(

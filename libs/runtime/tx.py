@@ -146,9 +146,10 @@ class Unit:
     def add_call(self, call: dict[str, Any]) -> None:
         self._calls.append(call)
 
-    def add_timer(self, kind: str, ref: str, key: str, due: date) -> None:
-        self._cancelled.pop((kind, ref), None)
-        self._timers[kind, ref] = {"kind": kind, "ref": ref, "key": key, "due": due.isoformat()}
+    def add_timer(self, timer: dict[str, str]) -> None:
+        place = (timer["kind"], timer["ref"])
+        self._cancelled.pop(place, None)
+        self._timers[place] = timer
 
     def cancel_timer(self, kind: str, ref: str) -> None:
         self._timers.pop((kind, ref), None)
@@ -212,15 +213,17 @@ UPDATE requests SET status = $3::text::int, headers = $4::text::jsonb, body = $5
 WHERE caller = $1 AND idempotency_key = $2
 """
 _TIMERS_SQL = """
-INSERT INTO timers (kind, ref, key, due)
-SELECT kind, ref, key, due FROM jsonb_to_recordset($1::jsonb) AS t(kind text, ref text, key text, due date)
-ON CONFLICT (kind, ref) DO UPDATE SET due = excluded.due, key = excluded.key
+INSERT INTO timers (kind, ref, key, due, org, traceparent)
+SELECT kind, ref, key, due, org, traceparent FROM jsonb_to_recordset($1::jsonb)
+AS t(kind text, ref text, key text, due date, org text, traceparent text)
+ON CONFLICT (kind, ref) DO UPDATE
+SET due = excluded.due, key = excluded.key, org = excluded.org, traceparent = excluded.traceparent
 """
 _CALLS_SQL = """
 WITH told AS (SELECT pg_notify(current_schema() || '.calls', ''))
-INSERT INTO calls (id, key, kind, reference, request, business_date)
-SELECT id, key, kind, reference, request, business_date FROM told, jsonb_to_recordset($1::jsonb)
-AS c(id text, key text, kind text, reference text, request jsonb, business_date date)
+INSERT INTO calls (id, key, kind, reference, request, business_date, org, traceparent)
+SELECT id, key, kind, reference, request, business_date, org, traceparent FROM told, jsonb_to_recordset($1::jsonb)
+AS c(id text, key text, kind text, reference text, request jsonb, business_date date, org text, traceparent text)
 ON CONFLICT (kind, reference) DO NOTHING
 """
 
@@ -305,6 +308,7 @@ class Tx:
                 "reference": reference,
                 "request": request,
                 "business_date": self.date.isoformat(),
+                **self._behind,
             }
         )
 
@@ -313,7 +317,13 @@ class Tx:
 
         A day fires each timer once: one set for today or earlier fires with the next day.
         """
-        self.unit.add_timer(kind, ref, key, max(due, self.date + timedelta(days=1)))
+        due = max(due, self.date + timedelta(days=1))
+        self.unit.add_timer({"kind": kind, "ref": ref, "key": key, "due": due.isoformat(), **self._behind})
+
+    @property
+    def _behind(self) -> dict[str, str]:
+        """For whom and in which trace something is put off, so that it goes on in their name."""
+        return {"org": self.org, "traceparent": self.cause.traceparent}
 
     def cancel_timer(self, kind: str, *, ref: str) -> None:
         """Forget a timer; no error when there is none."""

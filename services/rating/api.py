@@ -36,9 +36,9 @@ class ProductIn(BaseModel):
 
     model_config = _FORBID
 
-    cost: Annotated[Decimal, Field(ge=0, lt=_LIMIT)]
-    price: Annotated[Decimal, Field(gt=0, lt=_LIMIT)]
-    sales_share: Annotated[Decimal, Field(ge=0, le=1)]
+    cost: Annotated[Decimal, Field(ge=0, lt=_LIMIT, decimal_places=8)]
+    price: Annotated[Decimal, Field(gt=0, lt=_LIMIT, decimal_places=8)]
+    sales_share: Annotated[Decimal, Field(ge=0, le=1, decimal_places=8)]
 
     def product(self) -> Product:
         """The line as the domain knows it."""

@@ -122,7 +122,7 @@ class Bench:
             rows = await conn.exec_driver_sql(
                 "UPDATE calls SET status = 'unknown' WHERE id = (SELECT id FROM calls WHERE kind = $1"
                 " AND status IN ('pending', 'unknown') ORDER BY next_at, id LIMIT 1)"
-                " RETURNING id, key, kind, reference, request, attempts",
+                " RETURNING id, key, kind, reference, request, attempts, org, traceparent",
                 (kind,),
             )
             row = dict(rows.mappings().one())

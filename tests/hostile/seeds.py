@@ -14,7 +14,6 @@ from tests.harness.bench import Bench
 from tests.incentive import stories as incentive
 from tests.rating import facts as rating
 
-
 Known = dict[str, list[str]]
 
 

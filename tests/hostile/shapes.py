@@ -117,10 +117,8 @@ class Shapes:
             case {"type": "integer"}:
                 least, most = int(schema.get("minimum", -1)), int(schema.get("maximum", 2**63))
                 return chance.choice([least, chance.randint(least, min(least + 24, most)), chance.randint(least, most)])
-            case {"type": "boolean"}:
-                return chance.random() < 0.5
-            case {"type": "null"}:
-                return None
+            case {"type": "boolean" | "null" as kind}:
+                return None if kind == "null" else chance.random() < 0.5
             case {"type": "string"}:
                 return self._text(schema, name)
         raise AssertionError(f"no value for {schema}")
@@ -131,7 +129,7 @@ class Shapes:
             near = (DAY + timedelta(days=chance.randint(-400, 800))).isoformat()
             return chance.choice(ODD_DAYS) if self._now_and_then(10) else near
         if schema.get("pattern") == "^[A-Z]{3}$":
-            return chance.choice(["USD", "XXX"]) if self._now_and_then(ODD_ONE_IN) else "CNY"
+            return chance.choice(["USD", "EUR"]) if self._now_and_then(ODD_ONE_IN) else "CNY"
         if self._now_and_then(ODD_ONE_IN):
             return chance.choice(ODD_TEXTS)
         word = chance.choice(self.known.get(name) or self.known[WORDS])

@@ -15,8 +15,10 @@ from starlette.types import Message
 
 from services.application.main import service as application
 from services.console.main import service as console
+from services.rating.main import service as rating
 from tests.harness.bench import Bench
 from tests.hostile.table import documented
+from tests.rating import facts
 
 LIMIT = 4_096
 STAFF = {"staff_id": "s-1", "branch": "b1", "role": "reviewer", "level": "branch", "trained_until": "2029-12-31"}
@@ -282,6 +284,27 @@ async def test_a_junk_query_is_ignored_or_refused(wire: Wire) -> None:
         status, _ = await wire.send(method="GET", path="/v1/facilities", query=query)
         assert status in (200, 422), query[:40]
         assert (await wire.send(staff(), query=query))[0] == 201, query[:40]
+
+
+@pytest.mark.parametrize("price", ["1E-999999", "1E-9", "0." + "0" * 400_000 + "1"])
+async def test_a_price_near_nothing_is_refused_before_anything_is_divided_by_it(
+    bench: Callable[..., Bench], price: str
+) -> None:
+    async with bench(rating, body_bytes_max=1_000_000) as opened:
+        await opened.open(facts.DAY)
+        await opened.react(facts.application(), facts.findings(), on=facts.DAY)
+        line = {"cost": "99999999999", "price": price, "sales_share": "1"}
+        for record in (facts.tax(), facts.bank()):
+            body = facts.record_json(record)
+            body["figures"]["products"] = [line]
+            answer = await opened.post("/v1/facilities/f-1/source-records", body, role="data_provider")
+            assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "1899-12-31", "2200-01-01", "9999-12-31"])
+async def test_a_day_from_which_nobody_can_count_is_refused(wire: Wire, day: str) -> None:
+    status, told = await wire.send(staff(trained_until=day))
+    assert (status, told["errors"][0]["at"]) == (422, "body.trained_until")
 
 
 async def test_the_pages_of_the_console_stand_junk_too(bench: Callable[..., Bench]) -> None:

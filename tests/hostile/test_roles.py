@@ -1,4 +1,4 @@
-"""Every door of every service asks for exactly the roles that tests/hostile/doors.py expects, and no door is unlisted."""
+"""Every door of every service asks for exactly the roles that tests/hostile/doors.py expects; none is unlisted."""
 
 from __future__ import annotations
 

@@ -75,6 +75,17 @@ async def test_a_disbursed_loan_earns_pay_and_defers_forty_percent_of_it(bench: 
         }
 
 
+async def test_what_time_brings_about_still_names_the_organisation_it_is_for(bench: Make):
+    async with bench(service) as b:
+        await start(b)
+        await b.tick(RUNS[0])
+        async with b.parts.engine.connect() as conn:
+            rows = await conn.exec_driver_sql(
+                "SELECT headers->>'ce_actor', headers->>'ce_org' FROM outbox WHERE headers->>'ce_type' = 'pay.vested.v1'"
+            )
+            assert [tuple(row) for row in rows] == [("incentive:timer", "b1")]
+
+
 async def test_each_instalment_vests_at_its_own_run_and_once(bench: Make):
     async with bench(service) as b:
         await start(b)

@@ -37,6 +37,8 @@ def upgrade() -> None:
         sa.Column("reference", sa.Text(), nullable=False),
         sa.Column("request", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("business_date", sa.Date(), nullable=False),
+        sa.Column("org", sa.Text(), server_default="", nullable=False),
+        sa.Column("traceparent", sa.Text(), server_default="", nullable=False),
         sa.Column("status", sa.Text(), server_default="pending", nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("next_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -222,6 +224,8 @@ def upgrade() -> None:
         sa.Column("ref", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("due", sa.Date(), nullable=False),
+        sa.Column("org", sa.Text(), server_default="", nullable=False),
+        sa.Column("traceparent", sa.Text(), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("kind", "ref", name=op.f("pk_timers")),
         comment="commands that fire when the business date reaches `due`",
     )
