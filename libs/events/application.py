@@ -208,11 +208,28 @@ class DisbursementRequested:
 @_event("disbursement.failed")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DisbursementFailed:
-    """Core banking declined to pay, with its reason; no money moved."""
+    """The drawdown ends unpaid: core banking declined, or a condition was not met in time; no money moved.
+
+    `reason` is core banking's own, or `conditions_not_met_in_time:` and the conditions by commas.
+    """
 
     facility_id: str
     loan_id: str
     reason: str
+
+
+@_event("disbursement.unknown")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisbursementUnknown:
+    """Core banking has not said in time what became of `reference`, ordered on `since`; nothing may be assumed.
+
+    The loan goes on waiting: a later answer still counts, and is told as loan.disbursed or disbursement.failed.
+    """
+
+    facility_id: str
+    loan_id: str
+    reference: str
+    since: date
 
 
 @_event("loan.disbursed")

@@ -12,6 +12,7 @@ from libs.kernel.policy import in_force
 from libs.runtime.policies import read_versions
 from services.application.domain.authority import AuthorityTerms
 from services.application.domain.classification import ClassificationTerms
+from services.application.domain.deadlines import DeadlineTerms
 from services.application.domain.drawdown import DrawdownTerms
 from services.application.domain.facility import LendingTerms
 from services.application.domain.investigation import InvestigationTerms
@@ -24,6 +25,7 @@ TERMS: dict[str, type] = {
     "review": ReviewTerms,
     "authority": AuthorityTerms,
     "drawdown": DrawdownTerms,
+    "deadlines": DeadlineTerms,
     "classification": ClassificationTerms,
     "provisions": ProvisionTerms,
 }

@@ -37,6 +37,7 @@ EXTERNAL = {
     "drawdown.requested.v1": "for audit; its conditions are met in application itself",
     "disbursement.requested.v1": "core banking is called over HTTP, this is the record of the order",
     "disbursement.failed.v1": "a customer manager tells the borrower",
+    "disbursement.unknown.v1": "operations asks core banking by hand; nothing may be assumed about the money",
     "provision.changed.v1": "the general ledger books it",
     "collateral.offered.v1": "the appraisers see their task",
     "collateral.revalued.v1": "risk control watches the triggers",

@@ -81,7 +81,8 @@ async def test_what_time_brings_about_still_names_the_organisation_it_is_for(ben
         await b.tick(RUNS[0])
         async with b.parts.engine.connect() as conn:
             rows = await conn.exec_driver_sql(
-                "SELECT headers->>'ce_actor', headers->>'ce_org' FROM outbox WHERE headers->>'ce_type' = 'pay.vested.v1'"
+                "SELECT headers->>'ce_actor', headers->>'ce_org' FROM outbox"
+                " WHERE headers->>'ce_type' = 'pay.vested.v1'"
             )
             assert [tuple(row) for row in rows] == [("incentive:timer", "b1")]
 

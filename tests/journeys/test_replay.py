@@ -41,6 +41,7 @@ NEVER_IN_THE_GENERATED_BRANCH = {
     "claim.denied": "its partners accept every claim on a cover they gave",
     "claim.withdrawn": "a missed instalment is never made good there",
     "disbursement.failed": "its core banking pays every order",
+    "disbursement.unknown": "its core banking answers every order",
     "loan.cured": "a missed instalment is never made good there",
 }
 

@@ -13,8 +13,10 @@ from libs.events.application import (
 from libs.kernel.calendar import add_months
 from libs.kernel.errors import Refused
 from libs.runtime.tx import Tx
+from services.application.commands.deadlines import DECISION, wait_ended
 from services.application.commands.people import acting
 from services.application.domain.authority import AuthorityTerms, check_authority, check_reasoned
+from services.application.domain.deadlines import DECIDED_BY, UNDECIDED, undecided
 from services.application.domain.facility import Facility, LendingTerms, Review, Status, check_status
 from services.application.domain.people import APPROVER, REVIEWER, check_apart
 from services.application.domain.review import APPROVE, REFUSE, Recommendation, ReviewTerms, recommend
@@ -75,6 +77,7 @@ async def approve_application(tx: Tx, facility_id: str, reasons: tuple[str, ...]
         limit=amount,
         valid_until=valid_until,
     )
+    wait_ended(tx, DECISION, facility_id)
     tx.put(FACILITIES, approved)
     tx.publish(
         ApplicationApproved(
@@ -99,9 +102,21 @@ async def approve_application(tx: Tx, facility_id: str, reasons: tuple[str, ...]
 async def refuse_application(tx: Tx, facility_id: str, reasons: tuple[str, ...]) -> Decided:
     """Refuse the application: a decision with reasons, and the end of the file."""
     facility, review, _ = await _file_for_decision(tx, facility_id, REFUSE, reasons)
-    tx.put(FACILITIES, replace(facility, status=Status.REFUSED, approver=tx.actor, decision_reasons=reasons))
-    tx.publish(ApplicationRefused(facility_id=facility_id, decided_by=tx.actor, reasons=reasons))
+    wait_ended(tx, DECISION, facility_id)
+    _refuse(tx, facility, tx.actor, reasons)
     return Decided(facility_id=facility_id, status=Status.REFUSED, recommendation=review.recommendation)
+
+
+async def refuse_undecided(tx: Tx, facility_id: str) -> None:
+    """The time for a decision is over: the application is refused, naming what it was still waiting for."""
+    facility = await tx.get(FACILITIES, facility_id)
+    if facility.status in UNDECIDED:
+        _refuse(tx, facility, DECIDED_BY, undecided(facility))
+
+
+def _refuse(tx: Tx, facility: Facility, decided_by: str, reasons: tuple[str, ...]) -> None:
+    tx.put(FACILITIES, replace(facility, status=Status.REFUSED, approver=decided_by, decision_reasons=reasons))
+    tx.publish(ApplicationRefused(facility_id=facility.facility_id, decided_by=decided_by, reasons=reasons))
 
 
 async def _file_for_decision(

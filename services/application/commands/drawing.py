@@ -1,4 +1,7 @@
-"""Contract, drawdown and pay-out: core banking is told to pay once, and only when every condition is met."""
+"""Contract, drawdown and pay-out: core banking is told to pay once, and only when every condition is met.
+
+What became of the money is core banking's to say: a drawdown may run out of time before the order, an order may not.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from libs.events.application import (
     ContractSigned,
     DisbursementFailed,
     DisbursementRequested,
+    DisbursementUnknown,
     DrawdownRequested,
     LoanDisbursed,
     ProvisionChanged,
@@ -17,8 +21,16 @@ from libs.kernel.errors import NotFound, Refused
 from libs.kernel.money import Money
 from libs.runtime.calls import Answer
 from libs.runtime.tx import Tx
+from services.application.commands.deadlines import (
+    ANSWER,
+    CONDITIONS,
+    wait_ended,
+    wait_for_answer,
+    wait_for_conditions,
+)
 from services.application.domain.arrears import next_look
 from services.application.domain.classification import ClassificationTerms
+from services.application.domain.deadlines import DeadlineTerms, unready
 from services.application.domain.drawdown import DrawdownTerms, check_drawdown, check_validity, unmet_conditions
 from services.application.domain.facility import Facility, Status, check_status
 from services.application.domain.loan import (
@@ -30,7 +42,7 @@ from services.application.domain.loan import (
     requested_loan,
 )
 from services.application.domain.provision import ProvisionTerms, provision
-from services.application.store import FACILITIES, LOANS
+from services.application.store import FACILITIES, LOANS, ordered_on
 
 PAY_OUT = "core_bank.disburse"
 LOOK = "loan.look"
@@ -85,6 +97,8 @@ async def request_drawdown(tx: Tx, facility_id: str, amount: Money, schedule: tu
     )
     await pay_when_ready(tx, facility)
     loan = await loan_of(tx, facility_id, loan.loan_id)
+    if loan.status is LoanStatus.REQUESTED:
+        wait_for_conditions(tx, facility_id, loan.loan_id)
     return Drawn(
         facility_id=facility_id, loan_id=loan.loan_id, status=loan.status, waits_for=unmet_conditions(facility)
     )
@@ -105,6 +119,8 @@ async def pay_when_ready(tx: Tx, facility: Facility) -> None:
     loan = await loan_of(tx, facility.facility_id, facility.loan_id)
     if loan.status is not LoanStatus.REQUESTED:
         return
+    wait_ended(tx, CONDITIONS, loan.loan_id)
+    wait_for_answer(tx, facility.facility_id, loan.loan_id)
     tx.put(LOANS, replace(loan, status=LoanStatus.DISBURSING))
     tx.publish(
         DisbursementRequested(
@@ -129,11 +145,36 @@ async def take_disbursement_answer(tx: Tx, reference: str, request: dict[str, An
     loan = await loan_of(tx, request["facility_ref"], reference)
     if loan.status is not LoanStatus.DISBURSING:
         return
+    wait_ended(tx, ANSWER, reference)
     facility = await tx.get(FACILITIES, loan.facility_id)
     if answer.status < 300 and answer.body.get("paid", True):  # noqa: PLR2004 - HTTP's own 2xx
         _start_loan(tx, facility, loan)
         return
     reason = str(answer.body.get("reason") or f"status {answer.status}")[:REASON_CHARACTERS_MAX]
+    _fail(tx, facility, loan, reason)
+
+
+async def fail_unready(tx: Tx, loan_id: str, facility_id: str) -> None:
+    """The drawdown's conditions were not met in time: it ends unpaid, and what comes later does not pay it."""
+    loan = await loan_of(tx, facility_id, loan_id)
+    if loan.status is LoanStatus.REQUESTED:
+        facility = await tx.get(FACILITIES, facility_id)
+        _fail(tx, facility, loan, unready(facility))
+
+
+async def tell_unanswered(tx: Tx, loan_id: str, facility_id: str) -> None:
+    """Core banking has not said in time whether it paid: people ask, the loan waits, an answer still counts."""
+    loan = await loan_of(tx, facility_id, loan_id)
+    if loan.status is not LoanStatus.DISBURSING:
+        return
+    since = await ordered_on(tx, PAY_OUT, loan_id)
+    terms = tx.policy(DeadlineTerms, "application/deadlines", since)
+    tx.publish(
+        DisbursementUnknown(facility_id=facility_id, loan_id=loan_id, reference=loan_id, since=since), policy=terms.ref
+    )
+
+
+def _fail(tx: Tx, facility: Facility, loan: Loan, reason: str) -> None:
     tx.put(LOANS, replace(loan, status=LoanStatus.FAILED))
     tx.put(FACILITIES, replace(facility, loan_id=""))  # the limit is free again
     tx.publish(DisbursementFailed(facility_id=loan.facility_id, loan_id=loan.loan_id, reason=reason))

@@ -16,6 +16,7 @@ from libs.events.application import (
 from libs.kernel.errors import Invalid, Refused
 from libs.kernel.policy import Dated
 from libs.runtime.tx import Tx
+from services.application.commands.deadlines import wait_for_decision
 from services.application.commands.people import acting, named
 from services.application.domain.facility import (
     Application,
@@ -141,6 +142,7 @@ async def submit_application(
     tx.publish(
         InvestigationOpened(facility_id=facility_id, mode=mode, lead=lead, assistant=assistant), policy=terms.ref
     )
+    wait_for_decision(tx, facility_id)
     return InvestigationState(facility_id=facility_id, mode=mode, status=Findings.OPEN)
 
 
