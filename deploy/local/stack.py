@@ -19,9 +19,10 @@ from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from deploy.local import kafka, postgres
-from deploy.local.process import Child, free_ports, spawn, terminate
+from deploy.local.process import Child, ChildFailed, free_ports, spawn, terminate
 from libs.events.catalogue import TOPICS
 from libs.runtime import migrate
 from libs.runtime.auth import Issuer
@@ -118,7 +119,20 @@ def _prepare(admin_url: str, bootstrap: str, prefix: str) -> None:
         pool.submit(asyncio.run, migrate.provision(admin_url)).result()
         for service in migrate.SERVICES:
             pool.submit(migrate.upgrade, service, admin_url).result()
+        pool.submit(asyncio.run, refuse_used(admin_url)).result()
         pool.submit(asyncio.run, create_topics(bootstrap, prefix)).result()
+
+
+async def refuse_used(admin_url: str) -> None:
+    """Raise ChildFailed for a database that has read topics before: its positions do not fit this run's new ones."""
+    engine = create_async_engine(admin_url.replace("postgresql://", "postgresql+asyncpg://", 1))
+    try:
+        async with engine.connect() as conn:
+            for service in migrate.SERVICES:
+                if (await conn.exec_driver_sql(f"SELECT 1 FROM {service}.position LIMIT 1")).first():  # noqa: S608 - our names
+                    raise ChildFailed("DATABASE_URL names a database that holds an earlier run: give it an empty one")
+    finally:
+        await engine.dispose()
 
 
 async def create_topics(bootstrap: str, prefix: str) -> None:

@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import Protocol, TypeVar
-
-
-class Body(Protocol):
-    """Any event body: a frozen dataclass registered with `@event`."""
-
-    __dataclass_fields__: dict[str, object]
-
+from typing import TypeVar
 
 B = TypeVar("B")
 

@@ -42,7 +42,7 @@ class Scheduler:
         self._relay: asyncio.Task[None] | None = None
         self._all_sql = _looks(readers)
         self._acting_sql = _looks({name: topics for name, topics in readers.items() if name in TOPICS})
-        self._due_sql = " UNION ALL ".join(f"SELECT min(due) AS due FROM {name}.timers" for name in readers)  # noqa: S608
+        self._due_sql = " UNION ALL ".join(f"SELECT min(due) AS due FROM {name}.timers" for name in readers)  # noqa: S608 - our names
         published = [f'SELECT topic, part, "offset" FROM {name}.published' for name in readers]  # noqa: S608 - our names
         self._reached_sql = " UNION ALL ".join(published)
 
@@ -102,15 +102,15 @@ class Scheduler:
 def _looks(readers: Mapping[str, Sequence[str]]) -> list[str]:
     """Statements that each find what is in flight in one place, as text; no row means nothing is."""
     looks = [
-        f"SELECT '{name}: outbox, oldest ' || min(id) FROM {name}.outbox WHERE error = '' HAVING count(*) > 0"  # noqa: S608
+        f"SELECT '{name}: outbox, oldest ' || min(id) FROM {name}.outbox WHERE error = '' HAVING count(*) > 0"  # noqa: S608 - our names
         for name in (*readers, "clock")
     ]
     looks += [
-        f"SELECT '{name}: call ' || reference FROM {name}.calls WHERE status IN ('pending', 'unknown')"  # noqa: S608
+        f"SELECT '{name}: call ' || reference FROM {name}.calls WHERE status IN ('pending', 'unknown')"  # noqa: S608 - our names
         for name in readers
     ]
     looks += [
-        f"SELECT '{reader} behind on {topic}: ' || p.part FROM {topic}.published p LEFT JOIN {reader}.position q"  # noqa: S608
+        f"SELECT '{reader} behind on {topic}: ' || p.part FROM {topic}.published p LEFT JOIN {reader}.position q"  # noqa: S608 - our names
         f" ON q.topic = p.topic AND q.part = p.part WHERE p.topic = '{topic}'"
         ' AND (q."offset" IS NULL OR q."offset" < p."offset")'
         for reader, topics in readers.items()

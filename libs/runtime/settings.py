@@ -47,5 +47,5 @@ def read_settings() -> Settings:
         return Settings()  # type: ignore[call-arg]  # the environment fills the fields
     except ValidationError as error:
         for problem in error.errors():
-            print(f"{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}", file=sys.stderr)  # noqa: T201
+            print(f"{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}", file=sys.stderr)  # noqa: T201 - said before there is a log
         raise SystemExit(2) from error
