@@ -26,7 +26,7 @@ $(READY): requirements.txt requirements-dev.txt pyproject.toml
 	@rm -f $@
 	@"$(PYTHON)" -m venv --clear .venv || { \
 		echo 'No .venv could be made; on Debian or Ubuntu: apt-get install python3-venv' >&2; exit 1; }
-	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt -r requirements-dev.txt
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.txt -r requirements-dev.txt
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
