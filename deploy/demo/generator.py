@@ -51,6 +51,7 @@ class Books:
     declared: Figures
     investigations: tuple[Figures, Figures]
     sources: Figures
+    disputed: bool
 
 
 def invent_books(
@@ -70,13 +71,15 @@ def invent_books(
     truth = _true_figures(draw, terms, sales, margin or terms.span("figures", "margin"), leverage)
     found = _inflated(truth, believed)
     first, second = (_jitter(draw, found, terms.span("figures", "finding_over_truth")) for _ in range(2))
-    if draw.happens(terms.number("figures", "disagreement_probability")):
+    disputed = draw.happens(terms.number("figures", "disagreement_probability"))
+    if disputed:
         apart = ONE + draw.between(terms.span("figures", "disagreement_over_truth"))
         second = replace(second, annual_sales=first.annual_sales * apart, total_assets=first.total_assets * apart)
     return Books(
         declared=_jitter(draw, _inflated(truth, overstated), terms.span("figures", "declared_over_truth")),
         investigations=(first, second),
         sources=_jitter(draw, truth, terms.span("figures", "source_over_truth")),
+        disputed=disputed,
     )
 
 
@@ -213,7 +216,7 @@ def _life(index: int, draw: Draw, terms: Assumptions, applied_on: date) -> Life:
         schedule=course.schedule,
         repayments=course.repayments,
         default=course.default,
-        inspection=_inspection(draw, terms, disbursed_on, course),
+        inspection=None if books.disputed else _inspection(draw, terms, disbursed_on, course),
     )
 
 
@@ -293,7 +296,10 @@ def _month_end(day: date) -> date:
 
 
 def _inspection(draw: Draw, terms: Assumptions, disbursed_on: date, course: Course) -> Inspection | None:
-    """A few defaults turn out to rest on files the lead manager falsified; some other loans are looked at routinely."""
+    """A few defaults turn out to rest on files the lead manager falsified; some other loans are looked at routinely.
+
+    Not asked for a disputed file: a third person has looked into it already.
+    """
     if course.default and draw.happens(terms.number("default", "falsified_probability")):
         on = add_months(course.default.first_missed, terms.count("default", "falsified_after_months"))
         return Inspection(on=on, finding="falsified_file", against="lead")

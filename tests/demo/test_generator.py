@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from deploy.demo.generator import ID_CHECKS, ID_WEIGHTS, generate, indices
 from deploy.demo.lives import SETTLEMENT_DAY, Figures, Life
-from deploy.demo.policies import FOLDER, versions
+from deploy.demo.policies import FOLDER, assumptions, span, versions
 from libs.kernel.errors import Invalid, NotFound
 from libs.kernel.money import Money
+from libs.runtime.policies import read_versions
 
 COUNT, SEED = 1200, 11
 LIVES = list(generate(COUNT, SEED))
@@ -166,6 +167,26 @@ def test_every_series_in_use_starts_at_100_and_falls_by_more_than_12_percent_in_
         steps = [(after.on, after.value / before.value - 1) for before, after in pairwise(path)]
         assert [step for on, step in steps if on.year == 2026 and step < Decimal("-0.12")]
         assert all(on.day == SETTLEMENT_DAY for on, _ in steps)
+
+
+def test_only_the_sharp_fall_is_told_during_one_loan_the_slow_slide_never() -> None:
+    # With one revaluation told a life stays within the number of events that the platform is sized for.
+    told_from = 1 - read_versions("collateral/revaluation")[-1].terms["watch"]
+    longest = max(life.ends_on.toordinal() - life.disbursed_on.toordinal() for life in LIVES)
+    quarters = longest // 90
+    for shape in assumptions("portfolio", FIRST).rows("indices"):
+        assert len(shape["falls"]) == 1
+        assert (1 + span(shape["drift"])[0]) ** quarters > told_from, shape["prefix"]
+
+
+def test_a_disputed_file_is_not_inspected_once_more() -> None:
+    apart = [
+        life
+        for life in LIVES
+        if life.investigations[1].annual_sales > life.investigations[0].annual_sales * Decimal("1.05")
+    ]
+    assert apart
+    assert not any(life.inspection for life in apart)
 
 
 def test_indices_repeat_for_a_seed_and_are_empty_without_lives() -> None:
