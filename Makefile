@@ -35,8 +35,9 @@ $(READY): requirements.txt requirements-dev.txt pyproject.toml
 demo: $(READY)
 	@exec $(BIN)/python deploy/local/child.py $$PPID 15 -1 -1 $(BIN)/python -m deploy.local.demo $(ARGS)
 
+# In the order of tests/conftest.py, which puts the longest journeys first.
 test: $(READY)
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .

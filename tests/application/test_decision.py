@@ -73,6 +73,7 @@ async def test_a_refusal_is_an_event_with_reasons_and_the_end_of_the_file(story:
     refused = (await story.bench.published())[-1]
     assert isinstance(refused, ApplicationRefused)
     assert (refused.decided_by, refused.reasons) == ("qian", ("concentration",))
+    assert (await story.bench.policies())[-1] == "application/review@2025-07-01"
     late = await story.post("contract", {"contract_no": "HT"}, role="customer_manager", actor="li")
     assert (late.status_code, late.json()["code"]) == (409, "wrong_status")
     await story.bench.react(story.cover_refused(), on=TODAY)

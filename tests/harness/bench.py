@@ -103,6 +103,12 @@ class Bench:
         """The wire names of all events in the outbox, in order."""
         return [kind_of(body).name for body in await self.published()]
 
+    async def policies(self) -> list[str]:
+        """The policy that each event in the outbox says decided it, empty for none, in order."""
+        async with self.parts.engine.connect() as conn:
+            rows = await conn.exec_driver_sql("SELECT COALESCE(headers ->> 'ce_policy', '') FROM outbox ORDER BY id")
+            return [policy for (policy,) in rows]
+
     async def parked(self) -> list[str]:
         """The reasons of parked rows, oldest first."""
         async with self.parts.engine.connect() as conn:

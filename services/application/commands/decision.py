@@ -103,7 +103,7 @@ async def refuse_application(tx: Tx, facility_id: str, reasons: tuple[str, ...])
     """Refuse the application: a decision with reasons, and the end of the file."""
     facility, review, _ = await _file_for_decision(tx, facility_id, REFUSE, reasons)
     wait_ended(tx, DECISION, facility_id)
-    _refuse(tx, facility, tx.actor, reasons)
+    _refuse(tx, facility, tx.actor, reasons, policy=review.policy)
     return Decided(facility_id=facility_id, status=Status.REFUSED, recommendation=review.recommendation)
 
 
@@ -114,9 +114,10 @@ async def refuse_undecided(tx: Tx, facility_id: str) -> None:
         _refuse(tx, facility, DECIDED_BY, undecided(facility))
 
 
-def _refuse(tx: Tx, facility: Facility, decided_by: str, reasons: tuple[str, ...]) -> None:
+def _refuse(tx: Tx, facility: Facility, decided_by: str, reasons: tuple[str, ...], policy: str = "") -> None:
     tx.put(FACILITIES, replace(facility, status=Status.REFUSED, approver=decided_by, decision_reasons=reasons))
-    tx.publish(ApplicationRefused(facility_id=facility.facility_id, decided_by=decided_by, reasons=reasons))
+    refused = ApplicationRefused(facility_id=facility.facility_id, decided_by=decided_by, reasons=reasons)
+    tx.publish(refused, policy=policy)
 
 
 async def _file_for_decision(
