@@ -11,7 +11,8 @@ READY := .venv/.ready
 
 help:
 	@echo 'make demo    the whole platform on this machine, shown at work (ARGS=--once ends after the run;'
-	@echo '             LOANS=file.csv.gz LIMIT=200 SEED=1 REPLICAS=2 choose the loans and the processes)'
+	@echo '             LOANS=file.csv.gz LIMIT=200 SEED=1 REPLICAS=2 choose the loans and the processes,'
+	@echo '             BROKER=kafka or embedded the broker; BROKER=auto takes Kafka where Java can be had)'
 	@echo 'make test    all tests        (ARGS="tests/local -k kafka" for some)'
 	@echo 'make check   format, lint, types, import rules, event schemas, documents of the interfaces'
 	@echo 'make format  mend the format  make lock    renew the pinned requirements   make setup   only .venv'
@@ -31,7 +32,7 @@ $(READY): requirements.txt requirements-dev.txt pyproject.toml
 	@touch $@
 
 # `exec` leaves no shell between make and the demo: Ctrl-C ends it in order. child.py sends it SIGTERM should make be killed.
-# Variables given on the command line (LOANS, LIMIT, SEED, REPLICAS …) reach it through the environment.
+# Variables given on the command line (LOANS, LIMIT, SEED, REPLICAS, BROKER …) reach it through the environment.
 demo: $(READY)
 	@exec $(BIN)/python deploy/local/child.py $$PPID 15 -1 -1 $(BIN)/python -m deploy.local.demo $(ARGS)
 

@@ -80,13 +80,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The bootstrap address of a running Apache Kafka; KAFKA_BOOTSTRAP uses one that exists already."""
+def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[broker.Server | None]:
+    """A running Apache Kafka of our own, to be killed and started again at will; None with KAFKA_BOOTSTRAP."""
     if "KAFKA_BOOTSTRAP" in os.environ:
-        yield os.environ["KAFKA_BOOTSTRAP"]
+        yield None
         return
-    with broker.running(tmp_path_factory.mktemp("kafka")) as bootstrap:
-        yield bootstrap
+    with broker.serving(tmp_path_factory.mktemp("kafka")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka(kafka_server: broker.Server | None) -> str:
+    """The bootstrap address of a running Apache Kafka; KAFKA_BOOTSTRAP uses one that exists already."""
+    return kafka_server.bootstrap if kafka_server else os.environ["KAFKA_BOOTSTRAP"]
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from libs.kernel.money import Money
 
 
+class JournalTorn(RuntimeError):
+    """The broker no longer has the first events of a partition: nothing drawn from it would be true."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One event as it lies in Kafka."""
@@ -31,13 +35,21 @@ class Entry:
 
 
 async def read_journal(bootstrap: str, topics: list[str]) -> list[Entry]:
-    """Every event of `topics`, per topic and partition in the order of its offsets; copies of one id are kept once."""
+    """Every event of `topics`, per topic and partition in the order of its offsets; copies of one id are kept once.
+
+    Raises JournalTorn when the broker has dropped any.
+    """
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=50)
     await consumer.start()
     entries: dict[str, Entry] = {}
     try:
         parts = await _partitions(bootstrap, topics)
         consumer.assign(parts)
+        lost = [
+            f"{part.topic} {part.partition}" for part, at in (await consumer.beginning_offsets(parts)).items() if at
+        ]
+        if lost:
+            raise JournalTorn(f"the broker has dropped the oldest events of {', '.join(lost)}: no report can be drawn")
         ends = await consumer.end_offsets(parts)
         for part in parts:
             consumer.seek(part, 0)

@@ -1,7 +1,7 @@
 """`make demo`: starts the whole platform, sends a portfolio of loans through their lives, and shows the branch report.
 
-Without LOANS a generated Chinese branch; with LOANS=path the public SBA loan format. LIMIT, SEED and REPLICAS as
-environment variables; `--once` ends after the report.
+Without LOANS a generated Chinese branch; with LOANS=path the public SBA loan format. LIMIT, SEED, REPLICAS and BROKER
+(auto, kafka or embedded) as environment variables; `--once` ends after the report.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from deploy.demo import generator, sample, sba, sba_life
 from deploy.demo.branch import Branch
 from deploy.demo.client import Client
-from deploy.demo.journal import Entry, read_journal
+from deploy.demo.journal import Entry, JournalTorn, read_journal
 from deploy.demo.lives import Life
 from deploy.demo.replay import Progress, Replay, progress_bar
 from deploy.demo.report import Findings, accounts, reconcile, render
-from deploy.local import stack
+from deploy.local import broker, stack
 from deploy.local.process import ChildFailed
 from libs.events.catalogue import TOPICS
 from libs.runtime import migrate
@@ -163,6 +163,13 @@ def main(arguments: list[str]) -> int:
     once: bool = options.parse_args(arguments).once
     limit = int(os.environ.get("LIMIT") or LIMIT_DEFAULT)
     seed = int(os.environ.get("SEED") or 1)
+    replicas = int(os.environ.get("REPLICAS") or 1)
+    try:
+        kind = broker.chosen(os.environ.get("BROKER") or broker.AUTO)
+        broker.check_within(kind, replicas=replicas, loans=limit)
+    except ChildFailed as refused:
+        print(refused, file=sys.stderr)
+        return 1
     portfolio = read_portfolio(os.environ.get("LOANS", ""), limit, seed)
     print(f"Input: {portfolio.told}")
     if portfolio.rejected:
@@ -170,7 +177,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     begun = time.monotonic()
     try:
-        with stack.running(profile=portfolio.profile, replicas=int(os.environ.get("REPLICAS") or 1)) as platform:
+        with stack.running(profile=portfolio.profile, replicas=replicas, broker=kind) as platform:
             print(
                 f"Stack of {len(platform.children)} processes is up after {time.monotonic() - begun:.0f} s", flush=True
             )
@@ -182,7 +189,7 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("\nEnding.")
         return 0
-    except ChildFailed as failure:
+    except (ChildFailed, JournalTorn) as failure:
         print(f"\n{failure}", file=sys.stderr)
         return 1
     return 1 if outcome.findings.problems else 0

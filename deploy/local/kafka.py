@@ -17,7 +17,7 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -71,6 +71,10 @@ STOP_GRACE_S = 15.0
 DOWNLOAD_TIMEOUT_S = 600.0
 
 
+class Missing(ChildFailed):
+    """Java, Maven or Kafka's jars are not on this machine and cannot be brought to it; the first line says why."""
+
+
 class Server:
     """One broker with its data below `home`; the ports stay the same over kill() and start()."""
 
@@ -95,7 +99,7 @@ class Server:
     def start(self) -> None:
         """Fetch and format what is missing, start, and wait until topics and consumer groups are served."""
         clear_orphans("java", str(self._config))
-        java = _java(install_jars(LIBS))
+        java = provide()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._write_config()
         if not (self._data / "formatted").exists():
@@ -178,6 +182,11 @@ def wipe(home: Path) -> None:
         shutil.rmtree(home / "kafka" / "data", ignore_errors=True)
 
 
+def provide() -> list[str]:
+    """The command that runs a class of Kafka; what is missing is installed and fetched, else Missing is raised."""
+    return _java(install_jars(LIBS))
+
+
 def install_jars(libs: Path) -> Path:
     """The folder of Kafka's jars, fetched by Maven when `pom.xml` changed or they are not there yet."""
     wanted = hashlib.sha256(POM.read_bytes()).hexdigest()
@@ -190,7 +199,8 @@ def install_jars(libs: Path) -> Path:
         shutil.rmtree(new, ignore_errors=True)
         print("kafka: fetching its jars with Maven (once per clone)", flush=True)
         copy = ["-q", "-B", "--strict-checksums", "-f", str(POM), "dependency:copy-dependencies"]
-        run([maven, *copy, f"-DoutputDirectory={new}", "-DincludeScope=runtime"], timeout_s=DOWNLOAD_TIMEOUT_S)
+        fetch = [maven, *copy, f"-DoutputDirectory={new}", "-DincludeScope=runtime"]
+        _or_missing("Maven could not fetch Kafka's jars", fetch)
         (new / "complete").write_text(wanted)
         shutil.rmtree(libs, ignore_errors=True)
         new.rename(libs)
@@ -202,7 +212,7 @@ def _java(libs: Path) -> list[str]:
     printed = run([java, "-version"])
     version = re.search(r'version "(\d+)', printed)
     if version is None or int(version[1]) < JAVA_VERSION_MIN:
-        raise ChildFailed(f"Kafka needs Java {JAVA_VERSION_MIN} or later, {java} says: {printed.splitlines()[0]}")
+        raise Missing(f"Kafka needs Java {JAVA_VERSION_MIN} or later, {java} says: {printed.splitlines()[0]}")
     return [java, *JAVA_OPTIONS, *QUICK_OPTIONS, "-cp", f"{libs}/*"]
 
 
@@ -210,15 +220,24 @@ def _apt_install(program: str, package: str, what: str) -> str:
     """Install `package` when we are root on Debian or a child of it; else say what to install."""
     apt = shutil.which("apt-get")
     if apt is None or os.geteuid() != 0:
-        raise ChildFailed(f"`{program}` is missing: install {what} (on Debian or Ubuntu: apt-get install {package})")
+        raise Missing(f"`{program}` is missing: install {what} (on Debian or Ubuntu: apt-get install {package})")
     print(f"kafka: installing {package}, because `{program}` is missing", flush=True)
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    run([apt, "update", "-qq"], env=env, timeout_s=DOWNLOAD_TIMEOUT_S)
-    run([apt, "install", "-y", "-qq", "--no-install-recommends", package], env=env, timeout_s=DOWNLOAD_TIMEOUT_S)
+    failed = f"`{program}` is missing and apt-get could not install {package}: install {what}"
+    _or_missing(failed, [apt, "update", "-qq"], env)
+    _or_missing(failed, [apt, "install", "-y", "-qq", "--no-install-recommends", package], env)
     found = shutil.which(program)
     if found is None:
-        raise ChildFailed(f"`{program}` is still missing after apt-get install {package}: install {what}")
+        raise Missing(f"`{program}` is still missing after apt-get install {package}: install {what}")
     return found
+
+
+def _or_missing(failed: str, argv: list[str], env: Mapping[str, str] | None = None) -> None:
+    """Run what brings something to this machine; when it fails, Missing says what `failed` and how."""
+    try:
+        run(argv, env=env, timeout_s=DOWNLOAD_TIMEOUT_S)
+    except ChildFailed as why:
+        raise Missing(f"{failed}\n{why}") from why
 
 
 def _listens(port: int) -> bool:

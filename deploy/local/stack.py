@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import secrets
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from deploy.local import kafka, postgres
+from deploy.local import broker as brokers
+from deploy.local import postgres
+from deploy.local.broker import Broker, Kind
 from deploy.local.process import Child, ChildFailed, free_ports, spawn, terminate
 from libs.events.catalogue import TOPICS
 from libs.runtime import migrate
@@ -32,6 +33,7 @@ HOME = ROOT / "var"
 SERVICES = ("application", "rating", "collateral", "guarantee", "incentive", "console")
 STAND_INS = {"core_bank": "deploy.demo.core_bank:app", "partner": "deploy.demo.partner:app"}
 PARTITIONS = 12
+TOPIC_PARTITIONS = {name: 1 if name == "clock" else PARTITIONS for name in TOPICS}
 SMALL_MACHINE = {"LANES": "1", "LINGER_MS": "4"}
 """Two cores carry everything here: one lane and larger batches cost the least."""
 LOOKERS_ON = {"LINGER_MS": "150"}
@@ -44,19 +46,29 @@ class Stack:
     """Addresses of a running stack; `urls` has one entry per replica of each service."""
 
     admin_url: str
-    bootstrap: str
+    broker: Broker
     profile: str
     issuer: Issuer
-    topic_prefix: str
     urls: dict[str, list[str]] = field(default_factory=dict)
     stand_ins: dict[str, str] = field(default_factory=dict)
     children: dict[str, Child] = field(default_factory=dict)
+
+    @property
+    def bootstrap(self) -> str:
+        """The broker's HOST:PORT."""
+        return self.broker.bootstrap
+
+    @property
+    def topic_prefix(self) -> str:
+        """What stands before each topic's name on the broker."""
+        return self.broker.topic_prefix
 
     def environment(self, service: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """The variables one process of `service` is configured by."""
         return {
             **os.environ,
             **SMALL_MACHINE,
+            **self.broker.settings,
             "DATABASE_URL": migrate.role_url(self.admin_url, service),
             "KAFKA_BOOTSTRAP": self.bootstrap,
             "PROFILE": self.profile,
@@ -91,36 +103,38 @@ def running(
     replicas: int = 1,
     services: tuple[str, ...] = SERVICES,
     extra: Mapping[str, Mapping[str, str]] | None = None,
+    broker: Kind | None = None,
 ) -> Iterator[Stack]:
     """A fresh stack for `profile`: databases and topics are new each time, unless the servers are the user's own.
 
     `extra` adds variables for one process by its name (`rating-1`). On the user's own servers (DATABASE_URL,
-    KAFKA_BOOTSTRAP) the schemas are migrated and the topics of a prefix of this run are created.
+    KAFKA_BOOTSTRAP) the schemas are migrated and the topics of a prefix of this run are created. Without `broker`
+    it is Apache Kafka.
     """
+    kind = broker or brokers.chosen(Kind.KAFKA)
+    brokers.check_within(kind, replicas=replicas)
     with ExitStack() as stack:
         admin_url = os.environ.get("DATABASE_URL")
         if admin_url is None:
             postgres.wipe(home)
             admin_url = stack.enter_context(postgres.running(home))
-        bootstrap, prefix = os.environ.get("KAFKA_BOOTSTRAP"), f"run-{secrets.token_hex(3)}."
-        if bootstrap is None:
-            kafka.wipe(home)
-            bootstrap, prefix = stack.enter_context(kafka.running(home)), ""
-        _prepare(admin_url, bootstrap, prefix)
-        platform = Stack(admin_url, bootstrap, profile, Issuer(home / "issuer"), prefix)
+        served = stack.enter_context(brokers.running(kind, home, TOPIC_PARTITIONS))
+        _prepare(admin_url, served)
+        platform = Stack(admin_url, served, profile, Issuer(home / "issuer"))
         stack.callback(lambda: terminate(*platform.children.values()))
         _start_all(platform, home / "logs", replicas, services, extra or {})
         yield platform
 
 
-def _prepare(admin_url: str, bootstrap: str, prefix: str) -> None:
+def _prepare(admin_url: str, broker: Broker) -> None:
     """Schemas by migrations, topics by the contract."""
     with ThreadPoolExecutor(1) as pool:  # alembic and the admin client run event loops of their own
         pool.submit(asyncio.run, migrate.provision(admin_url)).result()
         for service in migrate.SERVICES:
             pool.submit(migrate.upgrade, service, admin_url).result()
         pool.submit(asyncio.run, refuse_used(admin_url)).result()
-        pool.submit(asyncio.run, create_topics(bootstrap, prefix)).result()
+        if broker.kind is not Kind.EMBEDDED:  # which was started with its topics
+            pool.submit(asyncio.run, create_topics(broker.bootstrap, broker.topic_prefix)).result()
 
 
 async def refuse_used(admin_url: str) -> None:
@@ -135,8 +149,8 @@ async def refuse_used(admin_url: str) -> None:
         await engine.dispose()
 
 
-async def create_topics(bootstrap: str, prefix: str) -> None:
-    """Every topic of the contract: the same partition count everywhere, one for the clock; nothing ever expires."""
+async def create_topics(bootstrap: str, prefix: str, wanted: Mapping[str, int] = TOPIC_PARTITIONS) -> None:
+    """Topics by their number of partitions, those of the contract unless others are `wanted`; nothing ever expires."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
@@ -146,8 +160,7 @@ async def create_topics(bootstrap: str, prefix: str) -> None:
         if copies == 3:  # noqa: PLR2004 - a write must be on two of three
             config["min.insync.replicas"] = "2"
         topics = [
-            NewTopic(prefix + name, 1 if name == "clock" else PARTITIONS, copies, topic_configs=config)
-            for name in TOPICS
+            NewTopic(prefix + name, partitions, copies, topic_configs=config) for name, partitions in wanted.items()
         ]
         answer = await admin.create_topics(topics)
         for name, code, *why in answer.topic_errors:

@@ -64,7 +64,7 @@ class Consumer:
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=settings.session_timeout_ms // 4,
             max_poll_interval_ms=600_000,
-            fetch_max_wait_ms=FETCH_MS,
+            fetch_max_wait_ms=settings.fetch_wait_ms,
         )
         names = [self.parts.topic(name) for name in (*self.parts.reads, CLOCK)]
         self._kafka.subscribe(names, listener=_Rebalance(self))

@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     calls: bool = True
     pool_size: int = Field(20, ge=4, le=100)
     lanes: int = Field(2, ge=1, le=12)
+    fetch_wait_ms: int = Field(500, ge=1, le=5_000)
     linger_ms: int = Field(2, ge=0, le=1_000)
     batch_max: int = Field(100, ge=1, le=1000)
     relay_batch_max: int = Field(500, ge=1, le=10_000)

@@ -11,8 +11,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PARENT = """
 import sys, time
 from pathlib import Path
-from deploy.local import kafka, postgres
-with {"kafka": kafka, "postgres": postgres}[sys.argv[1]].serving(Path(sys.argv[2])) as server:
+from deploy.local import embedded_broker, kafka, postgres
+servers = {"kafka": kafka, "postgres": postgres, "embedded": embedded_broker}
+with servers[sys.argv[1]].serving(Path(sys.argv[2])) as server:
     print("serving", server.pid, flush=True)
     time.sleep(600)
 """
