@@ -1,6 +1,7 @@
 """Writes what the platform promises to others into docs/: the events, and each service's HTTP interface.
 
-`python -m deploy.contracts` writes · `--check` writes nothing and fails when a file differs, is missing or astray.
+`python -m deploy.contracts` writes · `--check` writes nothing and fails when a file differs, is missing or astray, or
+when the code breaks what docs/released/ holds · `--release` adds the code's promises to docs/released/, breaking none.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ import json
 import sys
 from pathlib import Path
 
+from deploy import compatibility
 from deploy.local.stack import PARTITIONS, ROOT
-from libs.events import asyncapi, handbook
+from libs.events import asyncapi, generate, handbook
+from libs.events import compatibility as events
 from libs.runtime.service import Service
 from services.application import main as application
 from services.collateral import main as collateral
@@ -23,6 +26,7 @@ FOLDER = ROOT / "docs"
 SERVICES: tuple[Service, ...] = tuple(
     main.service for main in (application, rating, collateral, guarantee, incentive, console)
 )
+RELEASED = "released"
 EVERYWHERE = ("day.closed.v1",)
 """What the runtime itself applies in every service."""
 
@@ -69,18 +73,50 @@ def write(folder: Path = FOLDER) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
+def promises() -> dict[str, str]:
+    """What a release promises, by its path in docs/released/: each event's schema and each service's interface."""
+    events = {f"events/{name}": text for name, text in generate.wanted().items()}
+    return events | {f"openapi/{service.name}.json": _text(service.app.openapi()) for service in SERVICES}
+
+
+def broken(folder: Path = FOLDER) -> list[str]:
+    """What the code breaks of what was released, one line each. No command but `--release` writes there."""
+    now, found = promises(), []
+    for path in sorted((folder / RELEASED).glob("*/*.json")):
+        name = path.relative_to(folder / RELEASED).as_posix()
+        released = json.loads(path.read_text(encoding="utf-8"))
+        if name not in now:
+            found.append(f"{name} is gone")
+        elif name.startswith("events/"):
+            found += [f"{name}: {line}" for line in events.breaks(released, json.loads(now[name]))]
+        else:
+            found += [f"{name}: {line}" for line in compatibility.breaks(released, json.loads(now[name]))]
+    return found
+
+
+def release(folder: Path = FOLDER) -> None:
+    """Promise what the code does today; only where `broken` finds nothing."""
+    for name, text in promises().items():
+        (folder / RELEASED / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / RELEASED / name).write_text(text, encoding="utf-8")
+
+
 def _text(document: object) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def main(arguments: list[str], folder: Path = FOLDER) -> int:
-    """The command line of this module; 1 when `--check` found something."""
-    if arguments != ["--check"]:
+    """The command line of this module; 1 when something released would break, or `--check` found a difference."""
+    if not arguments:
         write(folder)
         return 0
-    found = differences(folder)
+    found = [f"docs/{RELEASED}/{line}: callers and readers rely on it" for line in broken(folder)]
+    if arguments == ["--check"]:
+        found += [f"docs/{line}: run python -m deploy.contracts" for line in differences(folder)]
+    elif not found:
+        release(folder)
     for line in found:
-        print(f"docs/{line}: run python -m deploy.contracts", file=sys.stderr)
+        print(line, file=sys.stderr)
     return 1 if found else 0
 
 

@@ -205,6 +205,7 @@ def _show(platform: stack.Stack, outcome: Outcome, lives: int) -> None:
     print(f"  sign in there with   {platform.issuer.token('operator', 'operator', org='branch')}")
     for name, urls in platform.urls.items():
         print(f"  {name:<20} {urls[0]}/docs")
+    print(f"  Kafka                {platform.bootstrap}, topics {platform.topic_prefix}{{{', '.join(TOPICS)}}}")
 
 
 if __name__ == "__main__":
