@@ -38,7 +38,8 @@ SMALL_MACHINE = {"LANES": "1", "LINGER_MS": "4"}
 """Two cores carry everything here: one lane and larger batches cost the least."""
 LOOKERS_ON = {"LINGER_MS": "150"}
 """Nobody waits for a projection."""
-UVICORN = ("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning")
+SERVICE = ("libs.runtime.serve",)
+STAND_IN = ("uvicorn", "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning")
 
 
 @dataclass(slots=True)
@@ -82,11 +83,11 @@ class Stack:
         }
 
     def start(self, name: str, app: str, port: int, logs: Path, extra: Mapping[str, str] | None = None) -> Child:
-        """Start one process under uvicorn; the caller waits for it to be ready."""
+        """Start one process; the caller waits for it to be ready."""
         service = name.partition("-")[0]
         child = spawn(
             name,
-            [sys.executable, "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", str(port), *UVICORN],
+            [sys.executable, "-m", *(STAND_IN if name in STAND_INS else SERVICE), app, "--port", str(port)],
             log=logs / f"{name}.log",
             env=self.environment(service, extra),
             cwd=ROOT,

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from libs.kernel.errors import Rejection
-from libs.runtime.database import backoff, is_transient, listening, patiently, woken
+from libs.runtime.database import backoff, borrowed, is_transient, listening, patiently, woken
 from libs.runtime.faults import reach
 from libs.runtime.tx import Cause, Tx
 
@@ -27,7 +27,11 @@ LEASE_SECONDS = 20
 CALL_TIMEOUT_SECONDS = 5.0
 CALL_SECONDS_MAX = 15.0
 """For asking and sending together: over before the lease is, or two workers would send at once."""
+ANSWER_BYTES_MAX = 1_048_576
 CALLS_AT_ONCE = 20
+POLL_SECONDS = 0.5
+AGAIN_SECONDS_MAX = 30
+"""Between two tries of one call."""
 SERVER_ERROR = 500
 TRY_LATER = (408, 425, 429)  # request timeout, too early, too many requests: no decision was taken
 
@@ -48,6 +52,38 @@ class Outbound:
     send: Callable[[httpx.AsyncClient, str, dict[str, Any]], Awaitable[Answer]]
     inquire: Callable[[httpx.AsyncClient, str, dict[str, Any]], Awaitable[Answer | None]]
     answered: Callable[[Tx, str, dict[str, Any], Answer], Awaitable[None]]
+
+
+class _Bounded(httpx.AsyncBaseTransport):
+    """Reads at most `ANSWER_BYTES_MAX` of an answer; more is no answer."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self._inner.handle_async_request(request)
+        assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - what an asynchronous transport gives
+        response.stream = _BoundedStream(response.stream)
+        return response
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class _BoundedStream(httpx.AsyncByteStream):
+    def __init__(self, inner: httpx.AsyncByteStream) -> None:
+        self._inner = inner
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        came = 0
+        async for chunk in self._inner:
+            came += len(chunk)
+            if came > ANSWER_BYTES_MAX:
+                raise httpx.ReadError(f"the answer has more than {ANSWER_BYTES_MAX} bytes")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
 
 _CLAIM_SQL = f"""
@@ -74,19 +110,25 @@ class Caller:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._clients: dict[str, httpx.AsyncClient] = {}
+        self._wake = asyncio.Event()
+        self._closing = False
+
+    def close(self) -> None:
+        """Let `run` end after the calls under way."""
+        self._closing = True
+        self._wake.set()
 
     async def run(self) -> None:
-        """Call for ever; transient trouble is waited out."""
-        wake = asyncio.Event()
+        """Call until closed; transient trouble is waited out."""
         attempt = 0
-        while True:
+        while not self._closing:
             try:
-                async with listening(self.parts.engine, "calls", wake):
+                async with listening(self.parts.engine, "calls", self._wake):
                     attempt = 0
-                    while True:
-                        wake.clear()
+                    while not self._closing:
+                        self._wake.clear()
                         if not await self._round():
-                            await woken(wake, seconds=0.5)
+                            await woken(self._wake, seconds=POLL_SECONDS)
             except Exception as error:  # noqa: BLE001 - a worker outlives any one failure
                 attempt += 1
                 self.parts.log.warning("calls_interrupted", error=repr(error))
@@ -100,8 +142,8 @@ class Caller:
         self._clients.clear()
 
     async def _round(self) -> int:
-        async with self.parts.engine.begin() as conn:
-            rows = [dict(row) for row in (await conn.exec_driver_sql(_CLAIM_SQL)).mappings()]
+        async with borrowed(self.parts.engine) as driver:
+            rows = [dict(row) for row in await driver.fetch(_CLAIM_SQL)]
         await asyncio.gather(*(self._one(row) for row in rows))
         return len(rows)
 
@@ -128,7 +170,12 @@ class Caller:
         if client is None:
             base = self.parts.settings.target(outbound.target)
             tls = base.startswith("https")  # loading the trusted certificates takes a tenth of a second
-            client = httpx.AsyncClient(base_url=base, timeout=CALL_TIMEOUT_SECONDS, verify=tls)
+            client = httpx.AsyncClient(
+                base_url=base,
+                timeout=CALL_TIMEOUT_SECONDS,
+                transport=_Bounded(httpx.AsyncHTTPTransport(verify=tls)),
+                headers={"accept-encoding": "identity"},  # what is counted is what is kept
+            )
             self._clients[outbound.target] = client
         if row["before"] == "unknown":
             known = await outbound.inquire(client, row["reference"], request)
@@ -137,12 +184,14 @@ class Caller:
         return await outbound.send(client, row["reference"], request)
 
     async def _later(self, row: dict[str, Any], error: str) -> None:
-        delay = backoff(row["attempts"], cap_seconds=30)
-        async with self.parts.engine.begin() as conn:
-            await conn.exec_driver_sql(
+        delay = backoff(row["attempts"], cap_seconds=AGAIN_SECONDS_MAX)
+        async with borrowed(self.parts.engine) as driver:
+            await driver.execute(
                 "UPDATE calls SET next_at = now() + make_interval(secs => $2), lease_until = NULL, error = $3"
                 " WHERE id = $1 AND status = 'unknown'",
-                (row["id"], delay, error[:500]),
+                row["id"],
+                delay,
+                error[:500],
             )
 
     async def _take(self, outbound: Outbound, row: dict[str, Any], request: dict[str, Any], answer: Answer) -> None:
@@ -164,8 +213,9 @@ class Caller:
                 raise
             reason = error.code if isinstance(error, Rejection) else repr(error)
             self.parts.log.error("call_answer_rejected", kind=row["kind"], reference=row["reference"], reason=reason)
-            async with self.parts.engine.begin() as conn:
-                await conn.exec_driver_sql(
+            async with borrowed(self.parts.engine) as driver:
+                await driver.execute(
                     "UPDATE calls SET status = 'failed', error = $2 WHERE id = $1 AND status = 'unknown'",
-                    (row["id"], str(reason)[:500]),
+                    row["id"],
+                    str(reason)[:500],
                 )

@@ -1,4 +1,4 @@
-"""The `silverbear` command: parked events of a service, tokens of the local issuer, policy versions; decides nothing.
+"""The `silverbear` command: parked events and failed calls of a service, tokens, policy versions; decides nothing.
 
 Exit codes: 0 done · 1 the answer is no (refused, not found, different, invalid) · 2 the command line is wrong ·
 3 the service could not be reached.
@@ -10,7 +10,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="silverbear", description=__doc__, formatter_class=_Plain)
     parts = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_events(parts.add_parser("events", help="parked events of one service: look, send again, discard"))
+    _add_calls(parts.add_parser("calls", help="outbound calls that failed: look, try again, settle"))
     _add_token(parts.add_parser("token", help="a token of the local issuer (demo and tests only)"))
     _add_policy(parts.add_parser("policy", help="the dated policy files: show, diff, validate"))
     return parser
@@ -72,9 +73,27 @@ def _add_events(parser: argparse.ArgumentParser) -> None:
             verb.add_argument(argument)
         if name == "discard":
             verb.add_argument("--reason", required=True, help="why, for the log: 3 to 300 characters")
-        verb.add_argument("--url", required=True, help="the service's address, such as http://127.0.0.1:8001")
-        verb.add_argument("--token", default="", help=f"an operator's token; {TOKEN_VARIABLE} by default")
-        verb.set_defaults(run=run)
+        _add_door(verb, run)
+
+
+def _add_calls(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    for name, run, told in (
+        ("failed", _failed, "calls whose answer the rules rejected, oldest first"),
+        ("retry", _retry, "take a failed call up again: asks by our reference before it sends"),
+        ("settle", _settle, "give a failed call up for good"),
+    ):
+        verb = verbs.add_parser(name, help=told, description=told)
+        if name != "failed":
+            verb.add_argument("call_id")
+            verb.add_argument("--reason", required=True, help="why, for the log: 3 to 300 characters")
+        _add_door(verb, run)
+
+
+def _add_door(verb: argparse.ArgumentParser, run: Callable[[argparse.Namespace], str]) -> None:
+    verb.add_argument("--url", required=True, help="the service's address, such as http://127.0.0.1:8001")
+    verb.add_argument("--token", default="", help=f"an operator's token; {TOKEN_VARIABLE} by default")
+    verb.set_defaults(run=run)
 
 
 def _add_token(parser: argparse.ArgumentParser) -> None:
@@ -127,13 +146,41 @@ def _show_key(options: argparse.Namespace) -> str:
 
 
 def _redrive(options: argparse.Namespace) -> str:
-    answer = _ask(options, "POST", f"/ops/parked/{quote(options.key, safe='')}/redrive")
-    return f"applied {answer['applied']}"
+    applied = 0
+    # A long queue is applied a part at a time.
+    while more := _ask(options, "POST", f"/ops/parked/{quote(options.key, safe='')}/redrive")["applied"]:
+        applied += more
+    return f"applied {applied}"
 
 
 def _discard(options: argparse.Namespace) -> str:
     path = f"/ops/discarded/{quote(options.event_id, safe='')}"
     return f"discarded {_ask(options, 'POST', path, {'reason': options.reason})['discarded']}"
+
+
+# --- calls ----------------------------------------------------------------------------------------------------------
+
+
+def _failed(options: argparse.Namespace) -> str:
+    rows = _ask(options, "GET", "/ops/calls")
+    if not rows:
+        return "no call stands as failed"
+    lines = (
+        f"{row['id']}\n    {row['kind']} {row['reference']} of {row['key']}, {row['business_date']}\n"
+        f"    {row['attempts']} tries, since {row['since']}\n    {row['error']}"
+        for row in rows
+    )
+    return "\n".join(lines)
+
+
+def _retry(options: argparse.Namespace) -> str:
+    path = f"/ops/calls/{quote(options.call_id, safe='')}/retry"
+    return f"retried {_ask(options, 'POST', path, {'reason': options.reason})['retried']}"
+
+
+def _settle(options: argparse.Namespace) -> str:
+    path = f"/ops/calls/{quote(options.call_id, safe='')}/settle"
+    return f"settled {_ask(options, 'POST', path, {'reason': options.reason})['settled']}"
 
 
 def _ask(options: argparse.Namespace, method: str, path: str, body: dict[str, str] | None = None) -> Any:

@@ -16,7 +16,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 
-from libs.runtime.database import backoff, is_transient, patiently
+from libs.runtime import parking
+from libs.runtime.database import backoff, briefly, is_transient, patiently
 from libs.runtime.daybreak import Daybreak
 from libs.runtime.faults import reach
 from libs.runtime.inbound import Arrival, Intake, ResumeFailed, pass_by, read_meta, reason_of
@@ -77,7 +78,7 @@ class Consumer:
             if committer is not None:
                 committer.cancel()
             await self.revoked()
-            await self._kafka.stop()
+            await briefly(self._kafka.stop())
 
     async def assigned(self, parts: Iterable[TopicPartition]) -> None:
         """Start one worker per partition number, from the positions in the database."""
@@ -183,6 +184,7 @@ class Consumer:
                 error = another
 
     async def _once(self, arrivals: Sequence[Arrival], culprits: Mapping[str, str]) -> None:
+        unfinished: list[str] = []
         if not await pass_by(self.parts, arrivals):
             async with self.parts.transaction() as unit:
                 intake = Intake(self.parts, unit)
@@ -190,8 +192,19 @@ class Consumer:
                 for arrival in arrivals:
                     await intake.take(arrival, culprits)
                 await intake.close()
+            unfinished = intake.unfinished
+        for key in unfinished:
+            await self._redrive(key)
         reach("consumer.after_commit", self.parts.settings.fault)
         await Daybreak.progressed(self.parts)
+
+    async def _redrive(self, key: str) -> None:
+        """Go on with a key of which more waited than one transaction took; what fails there parks itself."""
+        try:
+            while await patiently(lambda: parking.redrive(self.parts, key), on_retry=self._retrying):
+                continue
+        except Exception as error:  # noqa: BLE001 - whatever a handler raised stands with the row, which parks
+            self.parts.log.error("event_parked", key=key, reason=reason_of(error))
 
     async def _tick_worker(self, tps: Sequence[TopicPartition]) -> None:
         assert self._kafka is not None  # noqa: S101 - set by _session before it subscribes

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]  # ships no types
-from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -19,29 +20,47 @@ TRANSIENT_STATES = ("40001", "40P01", "55P03", "53", "57P", "25P03", "08")
 # a migration changed a table under a prepared statement; the driver forgets the statement and the next try is good
 STALE_PLAN = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
 UNSTORABLE_STATES = ("22021", "22P05")
+POOL_WAIT_SECONDS_MAX = 10
+"""For a connection of the pool."""
+CONNECT_SECONDS_MAX = 5
+STATEMENT_SECONDS_MAX = 30
+"""A line cut in silence looks like a statement that never ends."""
+LOCK_SECONDS_MAX = 15
+"""For a key that another transaction holds."""
+RETRY_SECONDS_MAX = 5.0
+"""Between two tries of what failed for a passing reason."""
+GOODBYE_SECONDS_MAX = 2.0
 
 
 def open_engine(url: str, *, schema: str, pool_size: int, idle_ms: int = 8_000) -> AsyncEngine:
     """An engine whose connections live in `schema`; a transaction left idle loses its locks after `idle_ms`."""
-    return create_async_engine(
+    engine = create_async_engine(
         url.replace("postgresql://", "postgresql+asyncpg://", 1),
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=10,
+        pool_timeout=POOL_WAIT_SECONDS_MAX,
         pool_use_lifo=True,  # the same few connections are used again, with their statements prepared
         json_deserializer=str,  # JSON stays text: a shelf validates it straight into its own types
         connect_args={
-            "timeout": 5,
-            "command_timeout": 30,  # a line cut in silence looks like a statement that never ends
+            "timeout": CONNECT_SECONDS_MAX,
+            "command_timeout": STATEMENT_SECONDS_MAX,
             "server_settings": {
                 "search_path": schema,
                 "application_name": f"silverbear.{schema}",
                 "idle_in_transaction_session_timeout": str(idle_ms),
-                "lock_timeout": "15s",
+                "lock_timeout": f"{LOCK_SECONDS_MAX}s",
                 "plan_cache_mode": "force_generic_plan",
             },
         },
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_dead)
+    return engine
+
+
+def _refuse_dead(dbapi: Any, _record: Any, _proxy: Any) -> None:
+    """A database that restarted left the whole pool dead: else each connection would fail one request more."""
+    if dbapi.driver_connection.is_closed():
+        raise InvalidatePoolError
 
 
 @asynccontextmanager
@@ -51,30 +70,47 @@ async def borrowed(engine: AsyncEngine) -> AsyncIterator[Any]:
         driver: Any = (await conn.get_raw_connection()).driver_connection
         try:
             yield driver
+        except BaseException as error:
+            await _undo(driver, error)
+            raise
         finally:
             if driver.is_closed():
                 await conn.invalidate()  # never lent again
 
 
 @asynccontextmanager
-async def transaction(engine: AsyncEngine) -> AsyncIterator[Any]:
+async def transaction(engine: AsyncEngine, begin: str = "BEGIN") -> AsyncIterator[Any]:
     """One transaction on the bare asyncpg connection of the engine's pool, committed on leaving without an error.
 
-    The driver itself halves the cost of a statement. A connection that cannot be rolled back is thrown away.
+    The driver itself halves the cost of a statement. `begin` may go on to take a lock in the same round trip.
     """
     async with engine.connect() as conn:
         driver: Any = (await conn.get_raw_connection()).driver_connection
         try:
-            async with driver.transaction():
-                yield driver
+            await driver.execute(begin)
+            yield driver
+            if await driver.execute("COMMIT") != "COMMIT":
+                raise RuntimeError("a statement failed and the command went on: nothing was committed")
         except BaseException as error:
-            # Cancelled during BEGIN, the driver cannot know yet that a transaction will be open: who borrowed the
-            # connection next would work inside it, and commit nothing.
-            cancelled = not isinstance(error, Exception)
-            broken = driver.is_closed() or isinstance(error, asyncpg.InternalClientError)
-            if cancelled or broken or driver.is_in_transaction():
-                await conn.invalidate()
+            await _undo(driver, error)
+            if driver.is_closed():
+                await conn.invalidate()  # never lent again
             raise
+
+
+async def _undo(driver: Any, error: BaseException) -> None:
+    """Roll back, or drop the connection, on which the server rolls back: no open transaction is ever lent again.
+
+    Who was cancelled, perhaps during BEGIN, or had no answer in time, waits for no answer to ROLLBACK either: on a
+    line cut in silence there is none.
+    """
+    if not isinstance(error, Exception) or isinstance(error, (TimeoutError, asyncpg.InternalClientError)):
+        driver.terminate()
+    elif driver.is_in_transaction():
+        try:
+            await driver.execute("ROLLBACK")
+        except Exception:  # noqa: BLE001 - the first failure is the one to tell
+            driver.terminate()
 
 
 def is_transient(error: BaseException) -> bool:
@@ -99,7 +135,7 @@ def is_unstorable(error: BaseException) -> bool:
     return state in UNSTORABLE_STATES
 
 
-def backoff(attempt: int, *, cap_seconds: float = 5.0) -> float:
+def backoff(attempt: int, *, cap_seconds: float = RETRY_SECONDS_MAX) -> float:
     """Seconds to wait before try `attempt` (1, 2, …): doubling from 50 ms, capped, with jitter."""
     return float(min(cap_seconds, 0.05 * 2 ** min(attempt, 10)) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
 
@@ -133,6 +169,14 @@ async def listening(engine: AsyncEngine, channel: str, wake: asyncio.Event) -> A
             yield driver
         finally:
             await conn.invalidate()
+
+
+async def briefly(ending: Awaitable[object]) -> None:
+    """Await the end of a client, `GOODBYE_SECONDS_MAX` at most: where nobody answers any more it would take minutes."""
+    try:
+        await asyncio.wait_for(ending, GOODBYE_SECONDS_MAX)
+    except TimeoutError:
+        return
 
 
 async def woken(wake: asyncio.Event, *, seconds: float) -> None:

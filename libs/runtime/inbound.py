@@ -22,6 +22,8 @@ from libs.runtime.wiring import Parts
 TIMER_TOPIC = "timer"
 NAME_CHARACTERS_MAX = 255
 SEQUENCE_MAX = 2**63 - 1
+DRAIN_ROWS_MAX = 500
+"""Of one key in one transaction, when the event that they waited for has come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +119,12 @@ class Marks:
 
 _STATE_SQL = """
 SELECT (SELECT open FROM clock WHERE id = 1) AS open,
-       (SELECT json_object_agg(key, status) FROM (
-            SELECT key, min(status) AS status FROM parked WHERE key = ANY($1) GROUP BY key) p) AS blocked,
+       (SELECT json_object_agg(key, CASE WHEN EXISTS (SELECT FROM parked p WHERE p.key = k.key AND status = 'parked')
+                                         THEN 'parked' ELSE 'waiting' END)
+        FROM unnest($1::text[]) AS k(key) WHERE EXISTS (SELECT FROM parked p WHERE p.key = k.key)) AS blocked,
        (SELECT json_agg(json_build_array(publisher, key, seq)) FROM cursor WHERE key = ANY($1)) AS cursor,
        (SELECT json_agg(event_id) FROM inbox WHERE event_id = ANY($2)) AS seen,
-       (SELECT json_agg(event_id) FROM parked WHERE key = ANY($1)) AS held
+       (SELECT json_agg(event_id) FROM parked WHERE event_id = ANY($2)) AS held
 """
 BLAME_SQL = "UPDATE parked SET status = 'parked', reason = $2 WHERE id = $1"
 _PARK_SQL = """
@@ -185,6 +188,8 @@ class Intake:
         self._cursor: dict[tuple[str, str], int] = {}
         self._seen: set[str] = set()
         self._held: set[str] = set()
+        self.unfinished: list[str] = []
+        """Keys of which more waits than one transaction should apply: to be redriven after the commit."""
 
     async def open(self, arrivals: Sequence[Arrival]) -> None:
         """Lock the keys and read what is known of them: one statement each."""
@@ -252,10 +257,17 @@ class Intake:
         self.marks.unparked.append(row["id"])
 
     async def _drain(self, key: str, culprits: Mapping[str, str]) -> None:
-        """Apply what waits on `key`, in arrival order, as far as the sequence is unbroken."""
+        """Apply what waits on `key`, in arrival order, as far as the sequence is unbroken and the batch stays small."""
         await self._store_parked()
-        rows = await self.unit.sql("SELECT * FROM parked WHERE key = $1 ORDER BY id", key)
-        waiting = [row for row in rows if row["id"] not in self.marks.unparked]
+        rows = await self.unit.sql(
+            "SELECT * FROM parked WHERE key = $1 AND id <> ALL($2::bigint[]) ORDER BY id LIMIT $3",
+            key,
+            self.marks.unparked,
+            DRAIN_ROWS_MAX,
+        )
+        if len(rows) == DRAIN_ROWS_MAX:
+            self.unfinished.append(key)
+        waiting = list(rows)
         while row := self.next_of(waiting):
             if row["event_id"] in culprits:
                 await self.unit.sql(BLAME_SQL, row["id"], culprits[row["event_id"]][:500])
@@ -263,7 +275,7 @@ class Intake:
                 return
             await self.resume(row)
             waiting.remove(row)
-        if not waiting:
+        if not waiting and key not in self.unfinished:
             del self._blocked[key]
 
     def next_of(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

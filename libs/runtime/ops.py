@@ -1,20 +1,26 @@
 """What every service shows its operators: alive, ready, how far it is, what is parked, and a way to send it again."""
 
+import asyncio
 import json
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
 from libs.kernel.errors import Rejection
-from libs.runtime import parking
-from libs.runtime.database import is_transient, is_unstorable
+from libs.runtime import failed_calls, parking
+from libs.runtime.database import borrowed, is_transient, is_unstorable
+from libs.runtime.gate import AT_ONCE
 from libs.runtime.http import Door
 from libs.runtime.problems import problem
 from libs.runtime.wiring import Parts
 
 router = APIRouter(tags=["operations"])
+HEALTH_SECONDS_MAX = 1.0
+STATUS_SECONDS_MAX = 2.0
+APPLIED_SECONDS_MAX = 10.0
+"""The inbox is counted row by row."""
 
 
 @router.get("/health/live")
@@ -25,12 +31,17 @@ async def live() -> dict[str, str]:
 
 @router.get("/health/ready")
 async def ready(request: Request) -> Response:
-    """The database answers and the consumer has its first assignment."""
+    """The database answers, the outbox takes more, and the consumer has had its first assignment."""
     parts: Parts = request.app.state.parts
-    await parts.open_date()
-    consumer = request.app.state.consumer
-    if not consumer.ready.is_set():
-        return problem(503, "not_assigned", "no partitions assigned yet", headers={"Retry-After": "1"})
+    if parts.draining:
+        return problem(503, "draining", "this process is ending", headers=AT_ONCE)
+    rows_max = parts.settings.outbox_rows_max
+    async with asyncio.timeout(HEALTH_SECONDS_MAX), borrowed(parts.engine) as driver:
+        full = await driver.fetchval(_FULL_SQL, rows_max, rows_max - 1)
+    if full:
+        return problem(503, "outbox_full", "events cannot be published just now", headers=AT_ONCE)
+    if not request.app.state.consumer.ready.is_set():
+        return problem(503, "not_assigned", "no partitions assigned yet", headers=AT_ONCE)
     return Response('{"status": "ready"}', media_type="application/json")
 
 
@@ -38,8 +49,8 @@ async def ready(request: Request) -> Response:
 async def status(request: Request) -> Response:
     """Outbox, parked events, calls, timers, positions: one statement, one snapshot."""
     parts: Parts = request.app.state.parts
-    async with parts.engine.connect() as conn:
-        row: dict[str, Any] = dict((await conn.exec_driver_sql(_STATUS_SQL)).mappings().one())
+    async with asyncio.timeout(STATUS_SECONDS_MAX), borrowed(parts.engine) as driver:
+        row: dict[str, Any] = dict(await driver.fetchrow(_STATUS_SQL))
     row.update(service=parts.name, paused=request.app.state.consumer.paused)
     row.update(reads=list(parts.reads), handles=sorted(parts.reactions))
     return Response(to_json({k: _parsed(v) for k, v in row.items()}), media_type="application/json")
@@ -49,15 +60,24 @@ async def status(request: Request) -> Response:
 async def applied(request: Request) -> Response:
     """How many events of each type took effect here, once each."""
     parts: Parts = request.app.state.parts
-    async with parts.engine.connect() as conn:
-        rows = await conn.exec_driver_sql("SELECT type, count(*) FROM inbox GROUP BY type ORDER BY type")
-        return Response(to_json({row["type"]: row["count"] for row in rows.mappings()}), media_type="application/json")
+    async with asyncio.timeout(APPLIED_SECONDS_MAX), borrowed(parts.engine) as driver:
+        rows = await driver.fetch("SELECT type, count(*) FROM inbox GROUP BY type ORDER BY type")
+    return Response(to_json({row["type"]: row["count"] for row in rows}), media_type="application/json")
+
+
+Reason = Annotated[str, Field(min_length=3, max_length=300)]
 
 
 class DiscardIn(BaseModel):
     """Why an event is dropped."""
 
-    reason: str = Field(min_length=3, max_length=300)
+    reason: Reason
+
+
+class CallIn(BaseModel):
+    """Why a failed call is tried again or given up."""
+
+    reason: Reason
 
 
 @router.get("/ops/parked")
@@ -69,14 +89,17 @@ async def parked(door: Door) -> Response:
 
 @router.get("/ops/parked/{key}")
 async def show(key: str, door: Door) -> Response:
-    """Every parked or waiting event of one key."""
+    """The parked and waiting events of one key in arrival order, 200 at most."""
     door.require("operator")
     return Response(to_json(await parking.show_parked(door.parts, key)), media_type="application/json")
 
 
 @router.post("/ops/parked/{key}/redrive")
 async def redrive(key: str, door: Door) -> Response:
-    """Apply the key's parked events again, in order; naturally idempotent, stops at the first that fails."""
+    """Apply the key's parked events again, in order; naturally idempotent, stops at the first that fails.
+
+    A long queue is applied as far as ten seconds take it; a repeat goes on from there.
+    """
     door.require("operator")
     try:
         applied = await parking.redrive(door.parts, key)
@@ -96,10 +119,38 @@ async def discard(event_id: str, body: DiscardIn, door: Door) -> Response:
     return Response(to_json({"discarded": event_id}), media_type="application/json")
 
 
+@router.get("/ops/calls")
+async def calls(door: Door) -> Response:
+    """Outbound calls whose answer the rules rejected, oldest first."""
+    door.require("operator")
+    return Response(to_json(await failed_calls.list_failed(door.parts)), media_type="application/json")
+
+
+@router.post("/ops/calls/{call_id}/retry")
+async def retry(call_id: str, body: CallIn, door: Door) -> Response:
+    """Take up a failed call again: the other side is asked by our reference before anything is sent."""
+    door.require("operator")
+    await failed_calls.retry(door.parts, call_id, actor=door.caller.subject, reason=body.reason)
+    return Response(to_json({"retried": call_id}), media_type="application/json")
+
+
+@router.post("/ops/calls/{call_id}/settle")
+async def settle(call_id: str, body: CallIn, door: Door) -> Response:
+    """Give a failed call up for good: what follows from it is decided elsewhere."""
+    door.require("operator")
+    await failed_calls.settle(door.parts, call_id, actor=door.caller.subject, reason=body.reason)
+    return Response(to_json({"settled": call_id}), media_type="application/json")
+
+
 def _parsed(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) and value.startswith(("{", "[")) else value
 
 
+# Ids may lie far apart when one parked row stays behind: only then the rows are counted.
+_FULL_SQL = """
+SELECT (SELECT COALESCE(max(id) - min(id) + 1, 0) FROM outbox) >= $1::bigint
+   AND EXISTS (SELECT FROM outbox OFFSET $2::bigint)
+"""
 _STATUS_SQL = """
 SELECT (SELECT open FROM clock WHERE id = 1) AS open_date,
   (SELECT json_build_object('depth', count(*), 'parked', count(*) FILTER (WHERE error <> ''),

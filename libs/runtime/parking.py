@@ -2,45 +2,58 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from libs.kernel.errors import NotFound
-from libs.runtime.inbound import BLAME_SQL, Intake, ResumeFailed
+from libs.runtime.database import borrowed
+from libs.runtime.inbound import BLAME_SQL, TIMER_TOPIC, Intake, ResumeFailed
 from libs.runtime.wiring import Parts
 
+PARKED_KEYS_MAX = 100
+KEY_ROWS_MAX = 200
+REDRIVE_SECONDS_MAX = 10.0
+PAGE_ROWS = 20
+"""Nearly always the first row is the next one."""
 
-async def list_parked(parts: Parts, *, limit: int = 100) -> list[dict[str, Any]]:
+
+async def list_parked(parts: Parts, *, limit: int = PARKED_KEYS_MAX) -> list[dict[str, Any]]:
     """Parked keys, oldest first: the culprit, why, and how many wait behind it."""
-    async with parts.engine.connect() as conn:
-        rows = await conn.exec_driver_sql(
+    async with borrowed(parts.engine) as driver:
+        rows = await driver.fetch(
             "SELECT p.id, p.key, p.status, p.topic, p.event_id, p.headers->>'ce_type' AS type, p.reason, p.arrived,"
             " (SELECT count(*) FROM parked w WHERE w.key = p.key AND w.id <> p.id) AS waiting"
             " FROM parked p WHERE p.id IN (SELECT min(id) FROM parked GROUP BY key) ORDER BY p.id LIMIT $1",
-            (limit,),
+            limit,
         )
-        return [dict(row) for row in rows.mappings()]
+        return [dict(row) for row in rows]
 
 
 async def show_parked(parts: Parts, key: str) -> list[dict[str, Any]]:
-    """Every row of one key in arrival order, with its payload."""
-    async with parts.engine.connect() as conn:
-        rows = await conn.exec_driver_sql(
+    """The first rows of one key in arrival order, each with its payload."""
+    async with borrowed(parts.engine) as driver:
+        rows = await driver.fetch(
             "SELECT id, status, topic, event_id, headers, payload, reason, arrived"
-            " FROM parked WHERE key = $1 ORDER BY id",
-            (key,),
+            " FROM parked WHERE key = $1 ORDER BY id LIMIT $2",
+            key,
+            KEY_ROWS_MAX,
         )
-        return [dict(row) for row in rows.mappings()]
+        return [dict(row) for row in rows]
 
 
 async def redrive(parts: Parts, key: str) -> int:
-    """Apply the rows of `key` in arrival order, one transaction each, stopping at a failure (raised as it is)."""
+    """Apply the rows of `key` in arrival order, one transaction each, stopping at a failure (raised as it is).
+
+    Returns how many were applied. After `REDRIVE_SECONDS_MAX` the rest is left for a repeat.
+    """
     applied = 0
+    until = time.monotonic() + REDRIVE_SECONDS_MAX
     try:
-        while await _redrive_next(parts, key):
+        while time.monotonic() < until and await _redrive_next(parts, key):
             applied += 1
     except ResumeFailed as failed:
-        async with parts.engine.begin() as conn:
-            await conn.exec_driver_sql(BLAME_SQL, (failed.row_id, failed.reason[:500]))
+        async with borrowed(parts.engine) as driver:
+            await driver.execute(BLAME_SQL, failed.row_id, failed.reason[:500])
         raise failed.__cause__ or failed from None
     return applied
 
@@ -48,15 +61,26 @@ async def redrive(parts: Parts, key: str) -> int:
 async def _redrive_next(parts: Parts, key: str) -> bool:
     async with parts.transaction() as unit:
         intake = Intake(parts, unit)
-        await intake.unit.lock([key])
-        rows = await intake.unit.sql("SELECT * FROM parked WHERE key = $1 ORDER BY id", key)
-        await intake.reopen(rows)
-        row = intake.next_of(rows)
+        await unit.lock([key])
+        row = await _next(intake, key)
         if row is None:
             return False  # nothing is left, or what it waits for has not come yet
         await intake.resume(row)
         await intake.close()
         return True
+
+
+async def _next(intake: Intake, key: str) -> dict[str, Any] | None:
+    """The first row whose turn has come, looked for page by page."""
+    after = 0
+    while rows := await intake.unit.sql(_PAGE_SQL, key, after, PAGE_ROWS):
+        await intake.reopen(rows)
+        # A timer waits for all that came before it, so only the very first row may be one.
+        row = intake.next_of([row for row in rows if not after or row["topic"] != TIMER_TOPIC])
+        if row is not None:
+            return row
+        after = rows[-1]["id"]
+    return None
 
 
 async def discard(parts: Parts, event_id: str, *, reason: str) -> None:
@@ -75,3 +99,6 @@ async def discard(parts: Parts, event_id: str, *, reason: str) -> None:
             intake.discard(row)
         await intake.close()
     parts.log.warning("event_discarded", event_id=event_id, reason=reason)
+
+
+_PAGE_SQL = "SELECT * FROM parked WHERE key = $1 AND id > $2 ORDER BY id LIMIT $3"

@@ -9,7 +9,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from libs.kernel.errors import Rejection
@@ -19,6 +19,7 @@ from libs.runtime.database import is_transient, is_unstorable
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "2"
 PLACE_CHARACTERS_MAX = 200
+ERROR_CHARACTERS_MAX = 300
 
 
 class Problem(BaseModel):
@@ -40,9 +41,17 @@ TITLES = {
     409: "The present state does not admit this",
     413: "The body is too large",
     422: "The request is invalid",
+    431: "The headers are too large",
     500: "Internal error",
     503: "Try again shortly",
 }
+DATABASE_ERRORS = (
+    SQLAlchemyError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
 # What the framework itself refuses, before any door is reached.
 HTTP_CODES = {400: "bad_request", 404: "no_such_route", 405: "method_not_allowed", 413: "body_too_large"}
 
@@ -99,21 +108,22 @@ def install(app: FastAPI) -> None:
             return Response(status_code=error.status_code, headers=headers)
         return problem(error.status_code, HTTP_CODES.get(error.status_code, "bad_request"), headers=headers)
 
-    @app.exception_handler(DBAPIError)
-    @app.exception_handler(asyncpg.DataError)
-    async def on_data(_: Request, error: Exception) -> Response:
-        if not is_unstorable(error):
-            raise error  # a failure of ours: logged with its stack
-        return problem(422, "unstorable_text", "text may not hold the character U+0000")
+    for kind in DATABASE_ERRORS:
+        app.add_exception_handler(kind, _on_database)
 
     @app.exception_handler(Exception)
     async def on_failure(_: Request, error: Exception) -> Response:
-        if is_transient(error):
-            return problem(
-                503, "unavailable", "the database cannot be reached", headers={"Retry-After": RETRY_AFTER_SECONDS}
-            )
         log.error("request_failed", error=repr(error))
         return problem(500, "internal_error")
+
+
+async def _on_database(_: Request, error: Exception) -> Response:
+    if is_unstorable(error):
+        return problem(422, "unstorable_text", "text may not hold the character U+0000")
+    if not is_transient(error):
+        raise error  # a failure of ours: logged with its stack
+    structlog.get_logger().warning("request_unavailable", error=repr(error)[:ERROR_CHARACTERS_MAX])
+    return problem(503, "unavailable", "the database cannot be reached", headers={"Retry-After": RETRY_AFTER_SECONDS})
 
 
 def _place(loc: Sequence[str | int]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTopicError, MessageSizeTooLargeError, RecordTooLargeError, UnsupportedCodecError
 
-from libs.runtime.database import backoff, listening, woken
+from libs.runtime.database import backoff, briefly, listening, woken
 from libs.runtime.faults import reach
 from libs.runtime.wiring import Parts
 
@@ -40,18 +40,24 @@ class Relay:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._blocked: list[str] = []
+        self._wake = asyncio.Event()
+        self._closing = False
+
+    def close(self) -> None:
+        """Let `run` end after the batch under way."""
+        self._closing = True
+        self._wake.set()
 
     async def run(self) -> None:
-        """Take the lead when it is free and publish for ever; the lead is lost with the connection."""
+        """Take the lead when it is free and publish until closed; the lead is lost with the connection."""
         attempt = 0
-        wake = asyncio.Event()
-        while True:
+        while not self._closing:
             try:
-                async with listening(self.parts.engine, "outbox", wake) as driver:
+                async with listening(self.parts.engine, "outbox", self._wake) as driver:
                     attempt = 0
-                    while not await self._lead(driver):
+                    while not self._closing and not await self._lead(driver):
                         await asyncio.sleep(STANDBY_SECONDS)
-                    await self._publish_for_ever(driver, wake)
+                    await self._publish(driver)
             except Exception as error:  # noqa: BLE001 - a relay outlives any one failure; rows stay in the outbox
                 attempt += 1
                 self.parts.log.warning("relay_interrupted", error=repr(error))
@@ -60,7 +66,7 @@ class Relay:
     async def _lead(self, driver: Any) -> bool:
         return bool(await driver.fetchval("SELECT pg_try_advisory_lock(hashtext('relay:' || current_schema()))"))
 
-    async def _publish_for_ever(self, driver: Any, wake: asyncio.Event) -> None:
+    async def _publish(self, driver: Any) -> None:
         producer = AIOKafkaProducer(
             bootstrap_servers=self.parts.settings.kafka_bootstrap,
             acks="all",
@@ -70,15 +76,15 @@ class Relay:
         )
         try:
             await producer.start()
-            while True:
+            while not self._closing:
                 await self._find_blocked(driver)
                 look_again = time.monotonic() + POLL_SECONDS
-                while time.monotonic() < look_again:
-                    wake.clear()
+                while time.monotonic() < look_again and not self._closing:
+                    self._wake.clear()
                     if not await self._batch(driver, producer):
-                        await woken(wake, seconds=POLL_SECONDS)
+                        await woken(self._wake, seconds=POLL_SECONDS)
         finally:
-            await producer.stop()
+            await briefly(producer.stop())
 
     async def _find_blocked(self, driver: Any) -> None:
         self._blocked = [row["key"] for row in await driver.fetch("SELECT DISTINCT key FROM outbox WHERE error <> ''")]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import structlog
 from fastapi import APIRouter, FastAPI
@@ -14,6 +14,7 @@ from libs.runtime.auth import TokenDoor
 from libs.runtime.calls import Caller, Outbound
 from libs.runtime.consumer import Consumer
 from libs.runtime.database import open_engine
+from libs.runtime.gate import Gate
 from libs.runtime.http import BodyLimit
 from libs.runtime.ops import router as ops_router
 from libs.runtime.policies import PolicyBook, read_profile
@@ -26,8 +27,11 @@ __all__ = ["Reactions", "Service", "Timers"]
 
 PROBLEMS: dict[int | str, dict[str, object]] = {
     status: {"model": Problem, "content": {"application/problem+json": {}}}
-    for status in (400, 401, 403, 404, 409, 413, 422, 503)
+    for status in (400, 401, 403, 404, 409, 413, 422, 431, 503)
 }
+DRAIN_SECONDS_MAX = 2.5
+"""For the batch and the calls under way at the end; then they are cut off and rolled back."""
+CUT_SECONDS_MAX = 1.0
 
 
 class Service:
@@ -59,6 +63,7 @@ class Service:
             redirect_slashes=False,  # a path either is a door or is not; nobody is sent to a host of his own naming
         )
         self.app.add_middleware(BodyLimit)
+        self.app.add_middleware(Gate)
         install(self.app)
         self.app.include_router(ops_router)
         for router in routers:
@@ -69,7 +74,9 @@ class Service:
         return Parts(
             name=self.name,
             settings=settings,
-            engine=open_engine(settings.database_url, schema=self.name, pool_size=settings.pool_size),
+            engine=open_engine(
+                settings.database_url, schema=self.name, pool_size=settings.pool_size, idle_ms=settings.idle_ms
+            ),
             policies=PolicyBook(read_profile(settings.profile)),
             reads=self.reads,
             reactions=self.reactions,
@@ -85,15 +92,29 @@ class Service:
         consumer = Consumer(parts)
         app.state.parts, app.state.consumer = parts, consumer
         app.state.tokens = TokenDoor(settings)
-        tasks = [asyncio.create_task(consumer.run(), name="consumer")]
+        reading = asyncio.create_task(consumer.run(), name="consumer")
+        workers: list[Relay | Caller] = []
         if settings.relay:
-            tasks.append(asyncio.create_task(Relay(parts).run(), name="relay"))
+            workers.append(Relay(parts))
         if settings.calls and self.partners:
-            tasks.append(asyncio.create_task(Caller(parts).run(), name="calls"))
+            workers.append(Caller(parts))
+        tasks = [reading, *(asyncio.create_task(worker.run(), name=type(worker).__name__) for worker in workers)]
+
+        def drain() -> None:
+            parts.draining = True
+            reading.cancel()  # the batch under way is rolled back and read again by another member of the group
+            for worker in workers:
+                worker.close()
+
+        app.state.drain = drain
         try:
             yield
         finally:
-            for task in tasks:
+            drain()
+            _, late = await asyncio.wait(tasks, timeout=DRAIN_SECONDS_MAX)
+            for task in late:
                 task.cancel()
-            await asyncio.wait(tasks, timeout=8)
-            await parts.engine.dispose()
+            if late:
+                await asyncio.wait(late, timeout=CUT_SECONDS_MAX)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(parts.engine.dispose(), CUT_SECONDS_MAX)

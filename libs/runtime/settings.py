@@ -1,12 +1,34 @@
-"""Configuration from the environment, validated once at start; a bad value stops the process and names its variable."""
+"""Configuration from the environment, validated once at start; a bad value stops the process and names its variable.
+
+What each numeric setting bounds, and what happens beyond it, stands in docs/limits.md.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import Field, ValidationError
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
+
+from libs.runtime.faults import POINTS
+from libs.runtime.policies import read_profile, read_versions
+
+Address = Annotated[str, Field(pattern=r"^https?://[^/\s]+(/\S*)?$")]
+PREFIX = "SILVERBEAR_"
+PREFIXED = {"SILVERBEAR_TOKEN", "SILVERBEAR_ROLE_PASSWORD"}
+"""Variables of the command line and of the migrations; the settings of a process have no prefix."""
+HELD_CONNECTIONS = 2
+"""Relay and calls each keep a connection for themselves; every lane takes one more while it works."""
 
 
 class Settings(BaseSettings):
@@ -16,14 +38,14 @@ class Settings(BaseSettings):
 
     database_url: str = Field(pattern=r"^postgresql(\+asyncpg)?://")
     kafka_bootstrap: str = Field(pattern=r"^[^/\s]+:\d+(,[^/\s]+:\d+)*$")
-    profile: str = "cn-branch"
-    topic_prefix: str = ""
+    profile: str = Field("cn-branch", pattern=r"^[a-z0-9-]+$")
+    topic_prefix: str = Field("", pattern=r"^[a-zA-Z0-9._-]{0,100}$")
     jwks_path: Path
-    token_audience: str = "silverbear"  # noqa: S105 - a name, not a secret
+    token_audience: str = Field("silverbear", min_length=1)
     token_leeway_seconds: int = Field(30, ge=0, le=300)
-    core_bank_url: str = "http://127.0.0.1:1"
-    partner_url: str = "http://127.0.0.1:1"
-    console_services: dict[str, str] = Field(default_factory=dict)
+    core_bank_url: Address = "http://127.0.0.1:1"
+    partner_url: Address = "http://127.0.0.1:1"
+    console_services: dict[str, Address] = Field(default_factory=dict)
     relay: bool = True
     calls: bool = True
     pool_size: int = Field(20, ge=4, le=100)
@@ -32,10 +54,34 @@ class Settings(BaseSettings):
     linger_ms: int = Field(2, ge=0, le=1_000)
     batch_max: int = Field(100, ge=1, le=1000)
     relay_batch_max: int = Field(500, ge=1, le=10_000)
-    outbox_rows_max: int = Field(100_000, ge=100)
-    body_bytes_max: int = Field(262_144, ge=1_024)
-    session_timeout_ms: int = Field(10_000, ge=1_000)
-    fault: str = ""
+    outbox_rows_max: int = Field(100_000, ge=100, le=10_000_000)
+    requests_max: int = Field(64, ge=1, le=1_000)
+    request_seconds_max: float = Field(20.0, gt=0, le=300)
+    body_bytes_max: int = Field(262_144, ge=1_024, le=16_777_216)
+    session_timeout_ms: int = Field(10_000, ge=1_000, le=300_000)
+    idle_timeout_ms: int | None = Field(None, ge=500)
+    fault: str = Field("", pattern=rf"^$|^({'|'.join(POINTS)})(:[1-9]\d*)?$")
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.idle_timeout_ms is not None and self.idle_timeout_ms >= self.session_timeout_ms:
+            raise PydanticCustomError(
+                "idle_timeout_ms",
+                "must be shorter than SESSION_TIMEOUT_MS ({session}): a member that Kafka gave up would keep its locks",
+                {"session": self.session_timeout_ms},
+            )
+        if self.pool_size < self.lanes + HELD_CONNECTIONS:
+            raise PydanticCustomError(
+                "pool_size",
+                "must be at least LANES ({lanes}) and {held} more, for relay and calls",
+                {"lanes": self.lanes, "held": HELD_CONNECTIONS},
+            )
+        return self
+
+    @property
+    def idle_ms(self) -> int:
+        """After how long PostgreSQL ends a transaction left idle: before Kafka gives the partitions away."""
+        return self.idle_timeout_ms or min(8_000, self.session_timeout_ms * 4 // 5)
 
     def target(self, name: str) -> str:
         """The base address of an outbound target: `core_bank` or `partner`."""
@@ -45,8 +91,48 @@ class Settings(BaseSettings):
 def read_settings() -> Settings:
     """The settings of this process, or a message that names each bad variable and exit code 2."""
     try:
-        return Settings()  # type: ignore[call-arg]  # the environment fills the fields
+        settings = Settings()  # type: ignore[call-arg]  # the environment fills the fields
+        wrong = [*_unknown(), *_unreadable(settings)]
     except ValidationError as error:
-        for problem in error.errors():
-            print(f"{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}", file=sys.stderr)  # noqa: T201 - said before there is a log
-        raise SystemExit(2) from error
+        # A rule about two settings has no place; its type is the name of the one to change.
+        named = [(".".join(map(str, problem["loc"])) or problem["type"], problem["msg"]) for problem in error.errors()]
+        wrong = [*_unknown(), *((name.upper(), message) for name, message in named)]
+    except SettingsError as error:
+        field = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "settings")
+        wrong = [(field.upper(), "is not readable as JSON")]
+    if wrong:
+        print("\n".join(f"{name}: {message}" for name, message in wrong), file=sys.stderr)  # noqa: T201 - said before there is a log
+        raise SystemExit(2)
+    return settings
+
+
+def _unknown() -> Iterator[tuple[str, str]]:
+    for name in sorted(os.environ):
+        if name.upper().startswith(PREFIX) and name.upper() not in PREFIXED:
+            bare = name.upper().removeprefix(PREFIX)
+            known = bare.lower() in Settings.model_fields
+            yield name, f"no such variable; {f'the setting is {bare}' if known else 'settings have no prefix'}"
+
+
+def _unreadable(settings: Settings) -> Iterator[tuple[str, str]]:
+    """What the settings name and nobody can read: the key set, the profile, a policy of the profile."""
+    try:
+        keys = KeySet.import_key_set(json.loads(settings.jwks_path.read_text(encoding="utf-8")))
+        if not keys.keys:
+            yield "JWKS_PATH", f"{settings.jwks_path} holds no key"
+    except (OSError, ValueError, TypeError, KeyError, JoseError) as error:
+        yield "JWKS_PATH", f"{settings.jwks_path} is not a readable key set: {type(error).__name__}"
+    try:
+        profile = read_profile(settings.profile)
+    except FileNotFoundError:
+        yield "PROFILE", f"there is no profile {settings.profile}"
+        return
+    except (KeyError, ValueError, TypeError) as error:
+        yield "PROFILE", f"profile {settings.profile} is unreadable: {error!r}"
+        return
+    for name in sorted(set(profile.policies.values())):
+        try:
+            if not read_versions(name):
+                yield "PROFILE", f"{settings.profile} names the policy {name}, which has no version"
+        except (KeyError, ValueError, tomllib.TOMLDecodeError) as error:
+            yield "PROFILE", f"the policy {name} of {settings.profile} is unreadable: {error!r}"

@@ -39,6 +39,8 @@ class Parts:
     partners: Mapping[str, Outbound]
     opened: asyncio.Condition = field(default_factory=asyncio.Condition)
     open_on: date = date.min
+    draining: bool = False
+    """This process is ending: nothing new is taken in."""
     log: Any = field(default_factory=structlog.get_logger)
 
     @asynccontextmanager

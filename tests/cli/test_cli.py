@@ -20,6 +20,7 @@ from libs.runtime import cli, policies
 from libs.runtime.auth import Issuer, TokenDoor
 from libs.runtime.cli import DONE, NO, UNREACHABLE, USAGE, main
 from libs.runtime.settings import Settings
+from services.guarantee.main import service as guarantee
 from services.incentive.main import service
 from tests.harness.bench import Bench
 
@@ -98,6 +99,33 @@ async def test_an_operator_looks_at_a_parked_key_discards_the_culprit_and_redriv
         assert capsys.readouterr().out == "applied 1\n"
         assert await run("events", "show", "f1", "--url", url) == NO
         assert "nothing is parked under f1" in capsys.readouterr().err
+
+
+async def test_an_operator_looks_at_failed_calls_takes_one_up_again_and_settles_another(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, capsys: Say
+) -> None:
+    async with bench(guarantee) as bank, served(bank) as url:
+        monkeypatch.setenv(cli.TOKEN_VARIABLE, bank.issuer.token("ops", "operator"))
+        assert await run("calls", "failed", "--url", url) == DONE
+        assert capsys.readouterr().out == "no call stands as failed\n"
+        async with bank.parts.engine.begin() as conn:
+            await conn.exec_driver_sql(
+                "INSERT INTO calls (id, key, kind, reference, request, business_date, status, attempts, error)"
+                " SELECT n, 'f1', 'partner.cover', 'r' || n, '{}', '2026-01-05', 'failed', 2, 'claim_paid'"
+                " FROM unnest(ARRAY['a', 'b']) AS n"
+            )
+        assert await run("calls", "failed", "--url", url) == DONE
+        told = capsys.readouterr().out
+        assert "a\n    partner.cover ra of f1, 2026-01-05\n    2 tries, since 2" in told
+        assert "claim_paid" in told
+        assert await run("calls", "retry", "a", "--url", url, "--reason", "x") == NO
+        assert "invalid_request" in capsys.readouterr().err
+        assert await run("calls", "retry", "a", "--url", url, "--reason", "the partner has mended it") == DONE
+        assert capsys.readouterr().out.endswith("retried a\n")  # after the service's own log
+        assert await run("calls", "settle", "b", "--url", url, "--reason", "paid by hand") == DONE
+        assert capsys.readouterr().out.endswith("settled b\n")
+        assert await run("calls", "settle", "b", "--url", url, "--reason", "once more") == NO
+        assert "no_failed_call" in capsys.readouterr().err
 
 
 async def test_a_service_lets_nobody_but_an_operator_in(

@@ -36,6 +36,9 @@ COMMON = {
     "GET /ops/parked/{key}": _roles("operator"),
     "POST /ops/parked/{key}/redrive": _roles("operator"),
     "POST /ops/discarded/{event_id}": _roles("operator"),
+    "GET /ops/calls": _roles("operator"),
+    "POST /ops/calls/{call_id}/retry": _roles("operator"),
+    "POST /ops/calls/{call_id}/settle": _roles("operator"),
 }
 OWN: dict[str, dict[str, frozenset[str]]] = {
     "application": {

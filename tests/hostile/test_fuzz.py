@@ -22,7 +22,11 @@ from tests.hostile.table import documented
 REQUESTS_PER_OWN_DOOR = 60
 REQUESTS_PER_COMMON_DOOR = 6
 SEED = 20260105
-NEVER_FOUND = {"POST /ops/discarded/{event_id}"}  # the seeds park nothing
+NEVER_FOUND = {  # the seeds park nothing, and no call of theirs fails
+    "POST /ops/discarded/{event_id}",
+    "POST /ops/calls/{call_id}/retry",
+    "POST /ops/calls/{call_id}/settle",
+}
 KNOWN_MAX = 4  # of one name: what is known must be met again
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -10,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from libs.runtime import calls
-from libs.runtime.calls import Answer
+from libs.runtime.calls import Answer, Caller
 from libs.runtime.migrate import role_url
 from libs.runtime.settings import Settings
 from libs.runtime.tx import Tx
+from tests.harness.bench import Bench
 from tests.harness.live import Bank, Node, until
 from tests.harness.toy import toy
 
@@ -146,3 +149,58 @@ async def test_a_call_that_nobody_knows_how_to_make_disturbs_no_other(toy_databa
         await pay(node, "p1")
         await paid(node, "p1")
         assert await node.rows("SELECT error FROM calls WHERE kind = 'nonsense'") == ["KeyError('nonsense')"]
+
+
+async def test_a_failed_call_is_seen_and_taken_up_again_or_settled_for_a_reason(
+    toy_database: str, tmp_path: Path
+) -> None:
+    async with Bank() as bank, Bench(toy("application"), toy_database, tmp_path, core_bank_url=bank.url) as bench:
+        await bench.open(DAY)
+        for name in ("p1", "p2"):
+            await bench.post("/payments", {"facility_id": "f1", "name": name}, role="officer")
+            await bench.answer("pay", 409)
+        failed = (await bench.get("/ops/calls")).json()
+        assert [(row["reference"], row["error"]) for row in failed] == [("p1", "bank_refused"), ("p2", "bank_refused")]
+        one, two = (f"/ops/calls/{row['id']}" for row in failed)
+        assert (await bench.get("/ops/calls", role="clerk")).status_code == 403
+        for path in (f"{one}/retry", f"{two}/settle"):
+            assert (await bench.post(path, {"reason": "it was paid"}, role="clerk")).status_code == 403
+            assert (await bench.post(path, {"reason": "x"}, role="operator")).status_code == 422
+            assert (await bench.post(path, {"reason": "it was paid"}, role="operator", actor="olga")).status_code == 200
+            again = await bench.post(path, {"reason": "it was paid"}, role="operator")
+            assert (again.status_code, again.json()["code"]) == (404, "no_failed_call")
+        assert (await bench.get("/ops/calls")).json() == []
+        bank.transfers.append("p1")  # the bank had done the work: a second transfer would be one too many
+        await Caller(bench.parts)._round()
+        assert bank.inquiries == ["p1"]
+        assert bank.transfers == ["p1"]
+        assert json.loads((await bench.dump())["tally"][0])["seen"] == ["paid p1"]
+        async with bench.parts.engine.connect() as conn:
+            rows = [
+                tuple(row) for row in await conn.exec_driver_sql("SELECT status, error FROM calls ORDER BY reference")
+            ]
+        assert rows == [("done", ""), ("settled", "call_settled by olga: it was paid")]
+
+
+async def test_a_partner_that_never_stops_answering_is_cut_off(toy_database: str, tmp_path: Path) -> None:
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n")
+        with suppress(ConnectionError):
+            while True:
+                writer.write(b"10000\r\n" + b" " * 65_536 + b"\r\n")
+                await writer.drain()
+
+    async with await asyncio.start_server(endless, "127.0.0.1", 0) as server, Bank() as bank:
+        node = node_of(toy_database, tmp_path, bank)
+        port = server.sockets[0].getsockname()[1]
+        node.parts.settings.core_bank_url = f"http://127.0.0.1:{port}"
+        async with node:
+            node.call()
+            await pay(node, "p1")
+
+            async def cut() -> bool:
+                return "more than" in "".join(await node.rows("SELECT error FROM calls WHERE status = 'unknown'"))
+
+            await until(cut, "the answer is cut off", seconds=10)
+        server.close()

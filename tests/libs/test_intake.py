@@ -8,7 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 
+import pytest
+
+from libs.runtime import inbound, parking
 from libs.runtime.inbound import Arrival
+from libs.runtime.tx import Unit
 from tests.harness.bench import Bench
 from tests.harness.toy import MENDED, referral
 
@@ -121,6 +125,68 @@ async def test_a_redrive_that_fails_half_way_blocks_the_key_at_the_new_culprit(t
         MENDED.set()
         assert await redrive(bench) == 3
         assert await effects(bench) == {"f1": ["poison too", "c", "d"]}
+
+
+async def test_a_redrive_reads_each_row_a_few_times_and_not_all_rows_at_each_step(
+    toy_bench: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with toy_bench("rating") as bench:
+        await bench.deliver(*story(bench, "poison", *map(str, range(150))))
+        MENDED.set()
+        sql, read = Unit.sql, 0
+
+        async def counting(unit: Unit, statement: str, *values: object) -> list[dict[str, object]]:
+            nonlocal read
+            rows = await sql(unit, statement, *values)
+            read += len(rows) if "FROM parked" in statement else 0
+            return rows
+
+        monkeypatch.setattr(Unit, "sql", counting)
+        assert await redrive(bench) == 151
+        assert read <= 151 * (parking.PAGE_ROWS + 1)
+        assert (await effects(bench))["f1"] == ["poison", *map(str, range(150))]
+
+
+async def test_a_redrive_finds_the_next_one_behind_a_page_of_early_ones(
+    toy_bench: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parking, "PAGE_ROWS", 2)
+    async with toy_bench("rating") as bench:
+        poison, *rest = story(bench, "poison", *map(str, range(6)))
+        await bench.deliver(*reversed(rest))
+        await bench.deliver(poison)
+        MENDED.set()
+        assert await redrive(bench) == 7
+        assert (await effects(bench))["f1"] == ["poison", *map(str, range(6))]
+
+
+async def test_a_redrive_stops_in_time_and_goes_on_when_asked_again(
+    toy_bench: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with toy_bench("rating") as bench:
+        await bench.deliver(*story(bench, "poison", "b"))
+        MENDED.set()
+        monkeypatch.setattr(parking, "REDRIVE_SECONDS_MAX", 0)
+        assert await redrive(bench) == 0
+        monkeypatch.setattr(parking, "REDRIVE_SECONDS_MAX", 10)
+        assert await redrive(bench) == 2
+
+
+async def test_many_that_waited_for_one_are_applied_in_transactions_of_bounded_size(
+    toy_bench: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbound, "DRAIN_ROWS_MAX", 5)
+    async with toy_bench("rating") as bench:
+        first, *rest = story(bench, *map(str, range(18)))
+        await bench.deliver(*rest)
+        await bench.deliver(first)
+        assert (await effects(bench))["f1"] == list(map(str, range(18)))
+        assert await bench.parked() == []
+        async with bench.parts.engine.connect() as conn:
+            found = await conn.exec_driver_sql("SELECT count(DISTINCT xmin::text) FROM inbox")
+            assert (found.scalar() or 0) > 2
+        await bench.deliver(*story(bench, "last"))
+        assert (await effects(bench))["f1"][-1] == "last"
 
 
 async def test_a_discard_that_comes_after_a_redrive_says_so(toy_bench: Make) -> None:
