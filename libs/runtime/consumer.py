@@ -8,6 +8,7 @@ written for operators' eyes; the position that counts commits with the effects.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -16,9 +17,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 
+from libs.kernel.errors import Refused
 from libs.runtime import parking
 from libs.runtime.database import backoff, briefly, is_transient, patiently
-from libs.runtime.daybreak import Daybreak
+from libs.runtime.daybreak import Daybreak, newest_day
 from libs.runtime.faults import reach
 from libs.runtime.inbound import Arrival, Intake, ResumeFailed, pass_by, read_meta, reason_of
 from libs.runtime.wiring import Parts
@@ -26,6 +28,8 @@ from libs.runtime.wiring import Parts
 CLOCK = "clock"
 COMMIT_SECONDS = 1.0
 FETCH_MS = 500
+HELD_SECONDS = 5.0
+"""A day that has begun elsewhere is open here sooner than this, or something is wrong."""
 BLOCKED_SHARE_MAX = 100  # one key in a hundred
 BLOCKED_KEYS_MIN = 20
 
@@ -122,6 +126,7 @@ class Consumer:
         """Apply the events of one partition number, batch by batch; hold those of a day not yet opened here."""
         assert self._kafka is not None  # noqa: S101 - set by _session before it subscribes
         held: dict[TopicPartition, deque[Arrival]] = {tp: deque() for tp in tps}
+        since = time.monotonic()
         while True:
             free = [tp for tp in tps if not held[tp]]
             if free:
@@ -129,6 +134,7 @@ class Consumer:
                 for tp, records in (await self._fetch(free, timeout_ms)).items():
                     held[tp].extend(self._arrival(record) for record in records)
             if not any(held.values()):
+                since = time.monotonic()
                 continue
             if any(queue and queue[0].date > self.parts.open_on for queue in held.values()):
                 await patiently(self.parts.open_date, on_retry=self._retrying)
@@ -141,6 +147,25 @@ class Consumer:
                 await self.apply(ready)
             elif not free:
                 await Daybreak.wait(self.parts, seconds=0.05)
+            since = await self._judge(held, since)
+
+    async def _judge(self, held: Mapping[TopicPartition, deque[Arrival]], since: float) -> float:
+        """Park what is dated after any day that was ever opened: it would hold its lane for ever.
+
+        `since` is when nothing was held, or when this was asked last; returns the same for the next time.
+        """
+        if time.monotonic() - since < HELD_SECONDS:
+            return since
+        try:
+            newest = await newest_day(self.parts)
+        except (KafkaError, OSError) as error:
+            self._retrying(error)
+            return time.monotonic()
+        for queue in held.values():
+            while newest is not None and queue and queue[0].date > newest:
+                arrival = queue.popleft()
+                await self._park(arrival, Refused("dated_ahead", f"{arrival.date} when {newest} is the newest day"))
+        return time.monotonic()
 
     async def _fetch(self, tps: Sequence[TopicPartition], timeout_ms: int) -> dict[TopicPartition, list[Any]]:
         """What has come, and what comes within a moment more: one transaction for several events is far cheaper."""

@@ -8,21 +8,52 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
+from datetime import date
 from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from libs.events.clock import DayClosed
 from libs.events.envelope import Meta
-from libs.runtime.database import borrowed, is_transient
+from libs.runtime.database import borrowed, briefly, is_transient
 from libs.runtime.inbound import TIMER_TOPIC, Arrival, reason_of, run_timer
 from libs.runtime.tx import adapter_of
 from libs.runtime.wiring import Parts
 
 TIMERS_AT_ONCE = 100
+LAST_TICKS = 10
+"""Looked at for the newest day: one of them is readable."""
+LOOK_SECONDS_MAX = 5.0
 
 _FIRED_SQL = """
 DELETE FROM timers t USING unnest($1::text[], $2::text[]) AS f(kind, ref)
 WHERE t.kind = f.kind AND t.ref = f.ref AND t.due <= $3 RETURNING t.kind, t.ref, t.key, t.org, t.traceparent
 """
+
+
+async def newest_day(parts: Parts) -> date | None:
+    """The newest day that the clock topic has opened, whether this service stands there yet or not; None before any.
+
+    Nobody dates an event by a day that was not opened, and whoever opened it had read it here. Raises KafkaError or
+    TimeoutError.
+    """
+    kafka = AIOKafkaConsumer(bootstrap_servers=parts.settings.kafka_bootstrap, enable_auto_commit=False)
+    tp = TopicPartition(parts.topic("clock"), 0)
+    opened: list[date] = []
+    try:
+        async with asyncio.timeout(LOOK_SECONDS_MAX):
+            await kafka.start()
+            kafka.assign([tp])
+            end = (await kafka.end_offsets([tp]))[tp]
+            kafka.seek(tp, max(0, end - LAST_TICKS))
+            while await kafka.position(tp) < end:
+                for record in (await kafka.getmany(tp, timeout_ms=200)).get(tp, ()):
+                    with suppress(ValueError):
+                        opened.append(adapter_of(DayClosed).validate_json(record.value or b"").open)
+        return max(opened, default=None)
+    finally:
+        await briefly(kafka.stop())
 
 
 class Daybreak:

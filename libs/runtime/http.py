@@ -81,7 +81,7 @@ class RequestDoor:
             return await self._rejected(error, key, fingerprint)
 
     async def _first(self, command: Command, keys: Sequence[str], status: int, key: str, fingerprint: str) -> Response:
-        async with self.parts.transaction() as unit:
+        async with self.parts.command() as unit:
             state = (await unit.sql(_ENTER_SQL, self.caller.subject, key, fingerprint, sorted(set(keys))))[0]
             rows_max = self.parts.settings.outbox_rows_max
             if not state["claimed"]:

@@ -2,14 +2,17 @@
 
 The state of every service is in PostgreSQL, so one statement sees one consistent cut: all outboxes empty, no call
 open, and every published offset applied by each of its readers means that nothing will happen before the next day.
+Commands wait meanwhile, until their service stands at the new day: none publishes under a day that is closed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import date, timedelta
 
+import asyncpg  # type: ignore[import-untyped]  # ships no types
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -19,10 +22,14 @@ from libs.runtime.database import borrowed
 from libs.runtime.relay import Relay
 from libs.runtime.tables import service_metadata
 from libs.runtime.tx import Cause, Tx
-from libs.runtime.wiring import Parts
+from libs.runtime.wiring import DAY_LOCK, Parts
 
 KEY = "clock"
 PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.004, 0.02
+STANDSTILL_SECONDS_MAX = 10.0
+"""Commands wait no longer than this for a service that does not come to rest, or does not open the day."""
+LOCK_TRY_SECONDS = 2
+"""For the commands under way to end; then those behind are let in once more."""
 metadata: MetaData = service_metadata()
 
 
@@ -42,6 +49,7 @@ class Scheduler:
         self._relay: asyncio.Task[None] | None = None
         self._all_sql = _looks(readers)
         self._acting_sql = _looks({name: topics for name, topics in readers.items() if name in TOPICS})
+        self._opening_sql = [_outbox_look(KEY), *(_behind_look(name, KEY) for name in readers if name in TOPICS)]
         self._due_sql = " UNION ALL ".join(f"SELECT min(due) AS due FROM {name}.timers" for name in readers)  # noqa: S608 - our names
         published = [f'SELECT topic, part, "offset" FROM {name}.published' for name in readers]  # noqa: S608 - our names
         self._reached_sql = " UNION ALL ".join(published)
@@ -87,7 +95,32 @@ class Scheduler:
         return due if isinstance(due, date) else None
 
     async def open_day(self, day: date) -> None:
-        """Close every day before `day` and open it; the tick carries the offsets reached."""
+        """Close every day before `day` and open it; the tick carries the offsets reached. Raises NotQuiet."""
+        async with self._no_commands():
+            await self._wait(self._acting_sql, STANDSTILL_SECONDS_MAX)
+            await self._tick(day)
+            try:
+                await self._wait(self._opening_sql, STANDSTILL_SECONDS_MAX)
+            except NotQuiet as late:
+                self.parts.log.error("day_opens_late", day=day.isoformat(), behind=str(late))
+
+    @asynccontextmanager
+    async def _no_commands(self) -> AsyncIterator[None]:
+        """Wait for the commands under way, and let no other in until the end."""
+        async with borrowed(self.parts.engine) as driver:
+            await driver.execute(f"SET lock_timeout = '{LOCK_TRY_SECONDS}s'")
+            while True:
+                try:
+                    await driver.execute(f"SELECT pg_advisory_lock({DAY_LOCK})")
+                    break
+                except asyncpg.LockNotAvailableError:
+                    self.parts.log.warning("day_waits_for_commands")
+            try:
+                yield
+            finally:
+                await driver.execute(f"SELECT pg_advisory_unlock({DAY_LOCK}); RESET lock_timeout")
+
+    async def _tick(self, day: date) -> None:
         reached: dict[str, dict[str, int]] = {}
         async with borrowed(self.observer) as driver:
             for row in await driver.fetch(self._reached_sql):
@@ -101,19 +134,21 @@ class Scheduler:
 
 def _looks(readers: Mapping[str, Sequence[str]]) -> list[str]:
     """Statements that each find what is in flight in one place, as text; no row means nothing is."""
-    looks = [
-        f"SELECT '{name}: outbox, oldest ' || min(id) FROM {name}.outbox WHERE error = '' HAVING count(*) > 0"  # noqa: S608 - our names
-        for name in (*readers, "clock")
-    ]
-    looks += [
+    calls = [
         f"SELECT '{name}: call ' || reference FROM {name}.calls WHERE status IN ('pending', 'unknown')"  # noqa: S608 - our names
         for name in readers
     ]
-    looks += [
+    behind = [_behind_look(reader, topic) for reader, topics in readers.items() for topic in (*topics, KEY)]
+    return [*map(_outbox_look, (*readers, KEY)), *calls, *behind]
+
+
+def _outbox_look(name: str) -> str:
+    return f"SELECT '{name}: outbox, oldest ' || min(id) FROM {name}.outbox WHERE error = '' HAVING count(*) > 0"  # noqa: S608 - our names
+
+
+def _behind_look(reader: str, topic: str) -> str:
+    return (
         f"SELECT '{reader} behind on {topic}: ' || p.part FROM {topic}.published p LEFT JOIN {reader}.position q"  # noqa: S608 - our names
         f" ON q.topic = p.topic AND q.part = p.part WHERE p.topic = '{topic}'"
         ' AND (q."offset" IS NULL OR q."offset" < p."offset")'
-        for reader, topics in readers.items()
-        for topic in (*topics, "clock")
-    ]
-    return looks
+    )

@@ -19,6 +19,11 @@ from libs.runtime.policies import PolicyBook
 from libs.runtime.settings import Settings
 from libs.runtime.tx import Tx, Unit
 
+# One lock of the whole database: commands share it, whoever closes a day takes it alone. Taken before the command's
+# first statement, so that the date it reads is the date it commits under. Two numbers: a space of its own.
+DAY_LOCK = "7, 1"
+BEGIN_WITHIN_A_DAY = f"BEGIN; SELECT pg_advisory_xact_lock_shared({DAY_LOCK})"
+
 Reaction = Callable[[Tx, Any, Meta], Awaitable[None]]
 Reactions = Mapping[type, Reaction]
 Timer = Callable[[Tx, str, str], Awaitable[None]]
@@ -47,7 +52,16 @@ class Parts:
     async def transaction(self) -> AsyncIterator[Unit]:
         """A transaction of this service: committed on leaving, rolled back on any error."""
         async with transaction(self.engine) as driver:
-            yield Unit(driver, service=self.name, policies=self.policies, calendar=self.policies.profile.calendar)
+            yield self._unit(driver)
+
+    @asynccontextmanager
+    async def command(self) -> AsyncIterator[Unit]:
+        """The same for a caller's command: while it is open no day is closed, and while one is closed it waits."""
+        async with transaction(self.engine, BEGIN_WITHIN_A_DAY) as driver:
+            yield self._unit(driver)
+
+    def _unit(self, driver: Any) -> Unit:
+        return Unit(driver, service=self.name, policies=self.policies, calendar=self.policies.profile.calendar)
 
     def topic(self, name: str) -> str:
         """The broker's name for a topic of the contract."""

@@ -97,12 +97,12 @@ class Node:
         return {key: json.loads(seen) for key, seen in await self.rows("SELECT facility_id, seen FROM tally")}
 
 
-async def read_all(bootstrap: str, topic: str) -> list[Any]:
+async def read_all(bootstrap: str, topic: str, parts: int = PARTITIONS) -> list[Any]:
     """Every record now in a topic, by partition and offset."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
     try:
-        tps = [TopicPartition(topic, part) for part in range(PARTITIONS)]
+        tps = [TopicPartition(topic, part) for part in range(parts)]
         consumer.assign(tps)
         ends = await consumer.end_offsets(tps)
         found: list[Any] = []

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,8 +19,9 @@ from libs.runtime.scheduler import NotQuiet, Scheduler
 from libs.runtime.service import Service
 from libs.runtime.settings import Settings
 from libs.runtime.tx import Tx
-from tests.harness.live import Node, until
-from tests.harness.toy import METADATA, referral
+from tests.harness.bench import Bench
+from tests.harness.live import Node, read_all, until
+from tests.harness.toy import METADATA, referral, toy
 
 DAY = date(2026, 1, 5)
 DUE = date(2026, 2, 1)
@@ -119,6 +120,76 @@ async def test_what_does_not_come_to_rest_is_named(
         await until(out, "the event is out")
         with pytest.raises(NotQuiet, match=r"application: call p; rating behind on application: \d+"):
             await clock.quiet(seconds=0.2)
+
+
+async def test_no_command_publishes_under_a_day_that_was_closed(
+    live: Live, toy_database: str, kafka: str, topics: str, tmp_path: Path
+) -> None:
+    """Days end under load: whatever lies beyond the offsets that a tick names carries the new date."""
+    days = [DAY + timedelta(days=n) for n in range(6)]
+    async with (
+        live("application") as application,
+        live("rating") as rating,
+        Bench(toy("application"), toy_database, tmp_path) as doors,
+        clock_of(toy_database, kafka, topics, tmp_path) as clock,
+    ):
+        for node in (application, rating):
+            node.relay()
+        await asyncio.gather(application.consume(), rating.consume())
+        await clock.open_day(days[0])
+        await stands_at(application, days[0])
+        answers: list[int] = []
+        over = False
+
+        async def caller(key: str) -> None:
+            number = 0
+            while not over:
+                number += 1
+                answer = await doors.post("/referrals", {"facility_id": key, "name": str(number)}, role="officer")
+                answers.append(answer.status_code)
+
+        callers = [asyncio.create_task(caller(f"f{n}")) for n in range(6)]
+        for day in days[1:]:
+            before = len(answers)
+            await clock.open_day(day)
+
+            async def some_more(least: int = before + 6) -> bool:
+                return len(answers) >= least
+
+            await until(some_more, "commands go on", seconds=30)
+        over = True
+        await asyncio.gather(*callers)
+        await clock.quiet(seconds=20)
+        assert set(answers) == {201}
+
+    ticks = [json.loads(record.value) for record in await read_all(kafka, topics + "clock", parts=1)]
+    assert [tick["open"] for tick in ticks] == [day.isoformat() for day in days]
+    seen: set[str] = set()
+    for topic in ("application", "rating"):
+        for record in await read_all(kafka, topics + topic):
+            dated = dict(record.headers)["ce_businessdate"].decode()
+            due = [
+                t["open"] for t in ticks if record.offset > t["reached"].get(topic, {}).get(str(record.partition), -1)
+            ]
+            assert dated == due[-1], (topic, record.partition, record.offset)
+            seen.add(dated)
+    assert len(seen) >= len(days) - 1
+
+
+async def test_a_day_that_cannot_end_lets_commands_go_on(
+    live: Live, toy_database: str, kafka: str, topics: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "STANDSTILL_SECONDS_MAX", 0.2)
+    async with live("application") as node, clock_of(toy_database, kafka, topics, tmp_path) as clock:
+
+        async def ask(tx: Tx) -> None:
+            tx.call("pay", key="f1", reference="p", request={})
+
+        await node.do(ask, "f1", on=DAY)
+        with pytest.raises(NotQuiet, match="application: call p"):
+            await clock.open_day(DAY)
+        async with asyncio.timeout(5), node.parts.command():
+            pass
 
 
 async def test_a_dump_compares_what_is_known_and_not_the_ids(live: Live) -> None:

@@ -8,11 +8,12 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from deploy.local.stack import PARTITIONS, create_topics
 from libs.events.clock import DayClosed
-from libs.runtime import parking
+from libs.runtime import consumer, parking
 from libs.runtime.inbound import Arrival
 from tests.harness.bench import Bench
 from tests.harness.live import Node, Wire, encoded, until
@@ -138,6 +139,46 @@ async def test_events_of_a_later_day_wait_for_the_tick_and_the_tick_for_what_cam
         await wire.raw(late.topic, b"f2", late.payload.encode(), encoded(late), part=other)
         await settled(node, f1=["today", "tomorrow"], f2=["late today"])
         assert await node.rows("SELECT open FROM clock") == [NEXT]
+
+
+async def test_an_event_dated_after_every_day_parks_and_one_of_a_day_that_begins_is_held_in_bounds(
+    live: Live, kafka: str, topics: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "HELD_SECONDS", 0.2)
+    make = press(tmp_path)
+
+    def begin(day: date, reached: int) -> Arrival:
+        return make.arrival(DayClosed(closed=DAY, open=day, reached={"application": {"0": reached}}), "clock", DAY)
+
+    async with live("rating", batch_max=50) as node, Wire(kafka, topics) as wire:
+
+        async def put(key: str, day: date, *names: str) -> None:
+            for name in names:
+                event = make.arrival(referral(key, name), key, day)
+                await wire.raw(event.topic, key.encode(), event.payload.encode(), encoded(event), part=0)
+
+        await opened(node)
+        await wire.put(begin(NEXT, 1_000_000))  # what came before it never comes: the day does not open here
+        await put("forged", date(2199, 1, 1), "a")
+        await put("forged", DAY, "b")
+        await put("f1", DAY, "a")
+        await put("f2", NEXT, *map(str, range(300)))
+        await node.consume()
+        await settled(node, f1=["a"])
+
+        async def parked() -> bool:
+            return await node.rows("SELECT reason FROM parked ORDER BY id") == [
+                "dated_ahead: 2199-01-01 when 2026-01-06 is the newest day",
+                "behind a parked event",
+            ]
+
+        await until(parked, "the forged one is parked, and its key waits behind it")
+        await asyncio.sleep(0.5)  # looked at again meanwhile: those of the day that begins are held, not parked
+        assert await parked()
+        assert node.consumer._kafka is not None
+        assert await node.consumer._kafka.position(TopicPartition(f"{topics}application", 0)) <= 3 + 2 * 50
+        await node.run("UPDATE clock SET open = $1", NEXT)
+        await settled(node, f1=["a"], f2=list(map(str, range(300))))
 
 
 async def test_an_unreadable_tick_parks_and_the_next_one_is_heard(
