@@ -141,8 +141,7 @@ class Server:
     def _format(self, java: list[str]) -> None:
         # The mark comes last: a folder formatted half-way is thrown away.
         shutil.rmtree(self._data, ignore_errors=True)
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        run([*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._config)])
+        run([*java, "kafka.tools.StorageTool", "format", "-t", cluster_id(), "-c", str(self._config)])
         (self._data / "formatted").touch()
 
     def _wait_ready(self, child: Child) -> None:
@@ -205,6 +204,12 @@ def install_jars(libs: Path) -> Path:
         shutil.rmtree(libs, ignore_errors=True)
         new.rename(libs)
     return libs
+
+
+def cluster_id() -> str:
+    """A cluster id as Kafka draws one: never with a hyphen in front, which its own tool would take for an option."""
+    raw = uuid.uuid4().bytes
+    return base64.urlsafe_b64encode(bytes([raw[0] & 0x7F, *raw[1:]])).decode().rstrip("=")
 
 
 def _java(libs: Path) -> list[str]:

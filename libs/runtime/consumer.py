@@ -28,6 +28,9 @@ from libs.runtime.wiring import Parts
 CLOCK = "clock"
 COMMIT_SECONDS = 1.0
 FETCH_MS = 500
+FETCH_BYTES_MAX = 8_388_608
+PARTITION_FETCH_BYTES_MAX = 1_048_576
+POLL_MS_MAX = 600_000
 HELD_SECONDS = 5.0
 """A day that has begun elsewhere is open here sooner than this, or something is wrong."""
 BLOCKED_SHARE_MAX = 100  # one key in a hundred
@@ -68,8 +71,10 @@ class Consumer:
             partition_assignment_strategy=(RangePartitionAssignor,),
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=settings.session_timeout_ms // 4,
-            max_poll_interval_ms=600_000,
+            max_poll_interval_ms=POLL_MS_MAX,
             fetch_max_wait_ms=settings.fetch_wait_ms,
+            fetch_max_bytes=FETCH_BYTES_MAX,
+            max_partition_fetch_bytes=PARTITION_FETCH_BYTES_MAX,
         )
         names = [self.parts.topic(name) for name in (*self.parts.reads, CLOCK)]
         self._kafka.subscribe(names, listener=_Rebalance(self))

@@ -21,6 +21,8 @@ from libs.runtime.tx import Cause, Tx, Unit, uuid7
 from libs.runtime.wiring import Parts
 
 KEY_CHARACTERS_MAX = 255
+PAGE_ROWS = 50
+PAGE_ROWS_MAX = 200
 Command = Callable[[Tx], Awaitable[Any]]
 # A day as a caller writes it: far enough from the ends of the calendar that every rule can count days from it.
 Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2199, 12, 31))]
@@ -208,10 +210,10 @@ def _is_text(body: bytes) -> bool:
     return True
 
 
-def bounded(limit: int | None, *, most: int = 200) -> int:
+def bounded(limit: int | None, *, most: int = PAGE_ROWS_MAX) -> int:
     """A page size between 1 and `most`; raises Invalid outside."""
     if limit is None:
-        return min(50, most)
+        return min(PAGE_ROWS, most)
     if not 1 <= limit <= most:
         raise Invalid("limit_out_of_range", f"limit is 1 to {most}")
     return limit

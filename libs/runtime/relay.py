@@ -23,9 +23,19 @@ UNSENDABLE = (MessageSizeTooLargeError, RecordTooLargeError, InvalidTopicError, 
 STANDBY_SECONDS = 0.5
 POLL_SECONDS = 1.0
 
-_READ_SQL = (
-    "SELECT id, key, topic, headers, payload FROM outbox WHERE error = '' AND key <> ALL($1) ORDER BY id LIMIT $2"
-)
+REQUEST_MS_MAX = 10_000
+"""For the broker's acknowledgement of one request; then the batch is tried again."""
+REQUEST_BYTES_MAX = 1_048_576
+BATCH_BYTES_MAX = 8_388_608
+"""Of payloads read at once, and at least one."""
+
+_READ_SQL = """
+SELECT id, key, topic, headers, payload FROM (
+    SELECT *, sum(octet_length(payload)) OVER (ORDER BY id) - octet_length(payload) AS ahead FROM (
+        SELECT id, key, topic, headers, payload FROM outbox WHERE error = '' AND key <> ALL($1) ORDER BY id LIMIT $2
+    ) next_ones
+) counted WHERE ahead < $3 ORDER BY id
+"""
 _DONE_SQL = """
 WITH gone AS (DELETE FROM outbox WHERE id = ANY($1))
 INSERT INTO published (topic, part, "offset")
@@ -71,8 +81,8 @@ class Relay:
             bootstrap_servers=self.parts.settings.kafka_bootstrap,
             acks="all",
             enable_idempotence=True,
-            request_timeout_ms=10_000,
-            max_request_size=1_048_576,
+            request_timeout_ms=REQUEST_MS_MAX,
+            max_request_size=REQUEST_BYTES_MAX,
         )
         try:
             await producer.start()
@@ -91,7 +101,7 @@ class Relay:
 
     async def _batch(self, driver: Any, producer: AIOKafkaProducer) -> bool:
         """Publish one batch; true when there may be more right now."""
-        rows = await driver.fetch(_READ_SQL, self._blocked, self.parts.settings.relay_batch_max)
+        rows = await driver.fetch(_READ_SQL, self._blocked, self.parts.settings.relay_batch_max, BATCH_BYTES_MAX)
         if not rows:
             return False
         reach("relay.before_send", self.parts.settings.fault)
@@ -108,7 +118,9 @@ class Relay:
             self.parts.log.error("outbox_row_parked", id=id_, error=error)
         if unsendable:
             await self._find_blocked(driver)
-        return bool(unsendable) or len(sent) < len(rows) or len(rows) == self.parts.settings.relay_batch_max
+        full = len(rows) == self.parts.settings.relay_batch_max
+        full = full or 4 * sum(len(row["payload"]) for row in rows) >= BATCH_BYTES_MAX  # no character has more bytes
+        return bool(unsendable) or len(sent) < len(rows) or full
 
     async def _send(self, producer: AIOKafkaProducer, rows: Any) -> tuple[dict[int, Any], dict[int, str]]:
         """Pipeline the rows; returns acknowledgements and errors by row id. A key stops at its first bad row."""

@@ -25,7 +25,8 @@ from libs.runtime.tx import Cause, Tx
 from libs.runtime.wiring import DAY_LOCK, Parts
 
 KEY = "clock"
-PAUSE_SECONDS_MIN, PAUSE_SECONDS_MAX = 0.004, 0.02
+PAUSE_SECONDS_MIN = 0.004
+PAUSE_SECONDS_MAX = 0.02
 STANDSTILL_SECONDS_MAX = 10.0
 """Commands wait no longer than this for a service that does not come to rest, or does not open the day."""
 LOCK_TRY_SECONDS = 2

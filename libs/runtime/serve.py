@@ -2,7 +2,7 @@
 
 `python -m libs.runtime.serve services.rating.main:app --port 8001 [--host 0.0.0.0]`
 
-Exit codes: 0 ended in order · 2 a setting is wrong, its name is told · 3 the start failed.
+Exit codes: 0 ended in order · 1 not in order in time · 2 a setting is wrong, its name is told · 3 the start failed.
 
 On SIGTERM readiness turns false at once and new requests are sent away; a moment later nobody listens any more. What
 is under way is finished and answered, relay and calls stop between batches, the consumer leaves its group. All of it
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -31,6 +32,8 @@ FAREWELL_SECONDS = 0.5
 """After SIGTERM requests on open connections still get an answer, 503, before the connections are closed."""
 ANSWER_SECONDS_MAX = 5
 """For requests under way at the end; then they are cut off and rolled back."""
+END_SECONDS_MAX = 9.5
+"""For all of it; what hangs even then is ended by force, with exit code 1."""
 KEEP_ALIVE_SECONDS = 15
 HEAD_SECONDS_MAX = 10.0
 """From a request's first byte to the end of its headers."""
@@ -89,6 +92,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: Any = None) -> None:
         """Say goodbye to those who are connected, then stop listening."""
+        asyncio.get_running_loop().call_later(END_SECONDS_MAX, os._exit, 1)
         self._app.state.drain()
         await asyncio.sleep(FAREWELL_SECONDS)
         await super().shutdown(sockets)

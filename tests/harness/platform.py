@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from deploy.demo.journal import Entry, read_journal
 from deploy.demo.lives import Life
+from deploy.demo.replay import Progress
 from deploy.local import demo, stack
 from deploy.local.process import terminate
 from libs.events.catalogue import TOPICS
@@ -74,15 +75,17 @@ def _wait(work: Coroutine[Any, Any, T]) -> T:
 
 
 @contextmanager
-def playing(profile: str, home: Path) -> Iterator[stack.Stack]:
+def playing(
+    profile: str, home: Path, replicas: int = 1, extra: Mapping[str, Mapping[str, str]] | None = None
+) -> Iterator[stack.Stack]:
     """A fresh platform below `home`."""
-    with stack.running(profile=profile, home=home) as platform:
+    with stack.running(profile=profile, home=home, replicas=replicas, extra=extra) as platform:
         yield platform
 
 
-def play(platform: stack.Stack, portfolio: demo.Portfolio) -> Run:
-    """Send the portfolio through the platform, as `make demo` does."""
-    outcome = _wait(demo.play(platform, portfolio, show=lambda _: None))
+def play(platform: stack.Stack, portfolio: demo.Portfolio, show: Callable[[Progress], None] = lambda _: None) -> Run:
+    """Send the portfolio through the platform, as `make demo` does; `show` is called after each day."""
+    outcome = _wait(demo.play(platform, portfolio, show=show))
     topics = [platform.topic_prefix + topic for topic in TOPICS]
     return Run(portfolio.lives, outcome, tuple(_wait(read_journal(platform.bootstrap, topics))))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from deploy.local.broker import Broker, Kind
 from deploy.local.process import Child, free_ports, terminate
 from deploy.local.stack import Stack
 from libs.runtime.auth import Issuer
@@ -67,7 +68,8 @@ class Pair:
 @asynccontextmanager
 async def pair_of(database: str, kafka: str, topics: str, folder: Path, bank: Bank) -> AsyncIterator[Pair]:
     """Both toys on one database, broker and bank; ended at the end."""
-    stack = Stack(database, kafka, "cn-branch", Issuer(folder), topics, stand_ins={"core_bank": bank.url})
+    broker = Broker(Kind.OWN, kafka, topics)
+    stack = Stack(database, broker, "cn-branch", Issuer(folder), stand_ins={"core_bank": bank.url})
     try:
         yield Pair(stack, folder / "logs")
     finally:

@@ -7,13 +7,16 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import date
+from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 from aiokafka.admin import AIOKafkaAdminClient
 
+from deploy.local.broker import Broker, Kind
 from deploy.local.process import Child, free_ports, terminate
 from deploy.local.stack import Stack
 from libs.runtime.auth import Issuer
@@ -68,7 +71,7 @@ class Process:
 
 @asynccontextmanager
 async def process_of(name: str, database: str, kafka: str, topics: str, folder: Path) -> AsyncIterator[Process]:
-    stack = Stack(database, kafka, "cn-branch", Issuer(folder), topics)
+    stack = Stack(database, Broker(Kind.OWN, kafka, topics), "cn-branch", Issuer(folder))
     process = Process(stack, name, folder)
     try:
         yield process
@@ -99,6 +102,31 @@ async def members(kafka: str, group: str) -> int:
         await admin.close()
 
 
+@dataclass(slots=True)
+class Burst:
+    """Many callers at once: what was answered, what was not, and with which words they were sent away."""
+
+    answered: set[tuple[str, str]] = field(default_factory=set)
+    left: set[tuple[str, str]] = field(default_factory=set)
+    codes: set[str] = field(default_factory=set)
+
+    async def call(self, process: Process, key: str) -> None:
+        """One command after the other until one is not carried out."""
+        for n in count():
+            wanted = (key, str(n))
+            try:
+                answer = await process.refer(*wanted)
+            except httpx.TransportError:
+                self.left.add(wanted)  # nobody listens any more, or not to the end: a repeat cures it
+                return
+            if answer.status_code != 201:
+                assert answer.headers["retry-after"], answer.text
+                self.codes.add(answer.json()["code"])
+                self.left.add(wanted)
+                return
+            self.answered.add(wanted)
+
+
 async def test_a_process_told_to_end_under_load_keeps_every_word_it_gave(
     live: Live, toy_database: str, kafka: str, topics: str, tmp_path: Path
 ) -> None:
@@ -108,58 +136,35 @@ async def test_a_process_told_to_end_under_load_keeps_every_word_it_gave(
     ):
         await node.stand_at(DAY)
         child = await process.start()
-        answered: set[tuple[str, str]] = set()
-        left: set[tuple[str, str]] = set()
-        codes: set[str] = set()
-
-        async def caller(key: str) -> None:
-            for n in range(400):
-                wanted = (key, str(n))
-                try:
-                    answer = await process.refer(*wanted)
-                except httpx.ConnectError:
-                    left.add(wanted)  # nobody listens any more
-                    return
-                except httpx.TransportError:
-                    left.add(wanted)  # closed while it was under way to us: a repeat cures it
-                    return
-                if answer.status_code == 201:
-                    answered.add(wanted)
-                else:
-                    assert answer.headers["retry-after"], answer.text
-                    codes.add(answer.json()["code"])
-                    left.add(wanted)
-                    return
-
-        callers = [asyncio.create_task(caller(f"f{n}")) for n in range(24)]
+        burst = Burst()
+        callers = [asyncio.create_task(burst.call(process, f"f{n}")) for n in range(24)]
 
         async def busy() -> bool:
-            return len(answered) > 60
+            return len(burst.answered) > 60
 
-        await until(busy, "commands are under way", seconds=30)
+        await until(busy, "commands are under way", seconds=60)
         assert await members(kafka, f"{topics}silverbear.application") == 1
         begun = time.monotonic()
         child.process.send_signal(signal.SIGTERM)
         await asyncio.gather(*callers)
         await ended(child, begun)
-        assert len(left) == len(callers)
-        assert codes <= {"draining"}
-        assert codes, "nobody was sent away politely"
+        assert len(burst.left) == len(callers)
+        assert burst.codes == {"draining"}
         assert await members(kafka, f"{topics}silverbear.application") == 0
 
         tallies = await node.tallies()
         seen = {(key, name) for key, names in tallies.items() for name in names}
         assert sum(map(len, tallies.values())) == len(seen)
-        assert answered <= seen <= answered | left
+        assert burst.answered <= seen <= burst.answered | burst.left
         requests = await node.rows("SELECT idempotency_key FROM requests WHERE status = 201")
         assert {tuple(key.split("/")) for key in requests} == seen
         assert sum(await node.rows("SELECT seq FROM stream")) == len(seen)
 
         await process.start()
-        again = await asyncio.gather(*(process.refer(*wanted) for wanted in left))
+        again = await asyncio.gather(*(process.refer(*wanted) for wanted in burst.left))
         assert {answer.status_code for answer in again} == {201}
         everything = [name for names in (await node.tallies()).values() for name in names]
-        assert len(everything) == len(answered | left)
+        assert len(everything) == len(burst.answered | burst.left)
 
 
 async def test_a_process_outlives_its_database_and_its_broker(

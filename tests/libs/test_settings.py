@@ -29,6 +29,7 @@ BAD = {
     "CALLS": [""],
     "POOL_SIZE": ["3", "101", "many"],
     "LANES": ["0", "13"],
+    "FETCH_WAIT_MS": ["0", "5001"],
     "LINGER_MS": ["-1", "1001"],
     "BATCH_MAX": ["0", "1001"],
     "RELAY_BATCH_MAX": ["0", "10001"],

@@ -85,3 +85,10 @@ def test_a_machine_without_java_gets_one_clear_line(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ChildFailed, match=r"`java` is missing: install Java 17 or later"), kafka.running(tmp_path):
         pass
+
+
+def test_a_cluster_id_never_looks_like_an_option() -> None:
+    drawn = {kafka.cluster_id() for _ in range(2_000)}
+    assert len(drawn) == 2_000
+    assert {len(each) for each in drawn} == {22}
+    assert not [each for each in drawn if each.startswith("-")]
