@@ -16,6 +16,7 @@ from libs.events.catalogue import TOPICS, kinds
 from libs.events.envelope import Kind
 from libs.events.generate import example_of
 from libs.events.headers import HEADERS
+from libs.events.words import WORDS
 from libs.kernel.money import Money
 
 _PLAIN = {
@@ -126,7 +127,14 @@ def _record(record: type) -> str:
 def _fields(body: type) -> str:
     hints, said = get_type_hints(body), inspect.cleandoc(body.__doc__ or "")
     rows = (
-        (f"`{field.name}`", _type(hints[field.name]), _presence(field), _meaning(field.name, hints[field.name], said))
+        (
+            f"`{field.name}`",
+            _type(hints[field.name]),
+            _presence(field),
+            _meaning(field.name, hints[field.name], said)
+            or WORDS.get(f"{body.__name__}.{field.name}")
+            or WORDS.get(field.name, ""),
+        )
         for field in dataclasses.fields(body)
     )
     return _table(("field", "type", "there", "unit and meaning"), rows)

@@ -16,9 +16,11 @@ from libs.events.catalogue import kinds
 from libs.events.envelope import Kind
 from libs.events.headers import HEADERS
 from libs.events.samples import sample
+from libs.events.words import WORDS
 from libs.runtime.tx import adapter_of
 
 READERS = contracts.readers()
+BODIES = (*(kind.body for kind in kinds()), *handbook.records())
 PAGE = handbook.page(READERS, partitions=PARTITIONS)
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _LINK = re.compile(r"\]\(#([^)]+)\)")
@@ -49,7 +51,7 @@ def test_an_event_is_told_with_meaning_publisher_readers_fields_and_an_example(k
     assert said[0] == kind.topic
     assert said[1].split(", ") == [name for name, types in READERS.items() if kind.type in types]
     assert [row[0] for row in rows(told)] == [f"`{field.name}`" for field in dataclasses.fields(kind.body)]
-    assert all(row[1] for row in rows(told))
+    assert all(row[1] and row[3] for row in rows(told))
     (example,) = re.findall(r"```json\n(.+?)\n```", told, re.DOTALL)
     assert adapter_of(kind.body).validate_json(example) == sample(kind.body)
     assert list(json.loads(example)) == [field.name for field in dataclasses.fields(kind.body)]
@@ -60,6 +62,12 @@ def test_a_record_inside_events_is_told_with_its_units(record: type) -> None:
     told = section(record.__name__)
     assert inspect.cleandoc(record.__doc__ or "-") in told
     assert [row[0] for row in rows(told)] == [f"`{field.name}`" for field in dataclasses.fields(record)]
+    assert all(row[3] for row in rows(told))
+
+
+def test_no_meaning_is_kept_for_a_field_that_is_gone() -> None:
+    fields = {(body.__name__, field.name) for body in BODIES for field in dataclasses.fields(body)}
+    assert set(WORDS) <= {name for _, name in fields} | {".".join(each) for each in fields}
 
 
 def test_every_header_of_the_contract_is_in_the_first_table() -> None:
