@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -88,6 +89,33 @@ def play(platform: stack.Stack, portfolio: demo.Portfolio, show: Callable[[Progr
     outcome = _wait(demo.play(platform, portfolio, show=show))
     topics = [platform.topic_prefix + topic for topic in TOPICS]
     return Run(portfolio.lives, outcome, tuple(_wait(read_journal(platform.bootstrap, topics))))
+
+
+class Killer:
+    """Kills one process of each service, first or second in turn, once a third of the lives has ended."""
+
+    def __init__(self, platform: stack.Stack, lives: int) -> None:
+        self._platform, self._lives = platform, lives
+        self.victims = [f"{service}-{1 + number % 2}" for number, service in enumerate(stack.SERVICES)]
+        self.done_then = -1
+        self.dead: dict[str, int] = {}
+
+    def look(self, progress: Progress) -> None:
+        """Called after each day; the blow falls in the middle of the next one."""
+        if self.done_then < 0 and progress.done >= self._lives // 3:
+            self.done_then = progress.done
+            asyncio.get_running_loop().call_later(0.05, self._strike)
+
+    def note(self) -> None:
+        """Look, before the platform ends, who is dead by then and of what."""
+        ended = {name: child.process.poll() for name, child in self._platform.children.items()}
+        self.dead = {name: code for name, code in ended.items() if code is not None}
+
+    def _strike(self) -> None:
+        for name in self.victims:
+            self._platform.children[name].process.send_signal(signal.SIGKILL)
+            if name.endswith("-1"):
+                self._platform.urls[name.partition("-")[0]].reverse()  # who asks only one asks the one that is left
 
 
 def rebuild(platform: stack.Stack, service: str) -> Rebuilt:

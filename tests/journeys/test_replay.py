@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import signal
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from decimal import ROUND_DOWN, Decimal
@@ -16,7 +17,8 @@ import pytest
 
 from deploy.demo import sample, sba
 from deploy.demo.journal import Entry
-from tests.harness.platform import Rebuilt, Run
+from deploy.local.stack import SERVICES
+from tests.harness.platform import Killer, Rebuilt, Run
 from tests.journeys.conftest import PUBLIC, PUBLIC_ROWS, SEED, TRAPS
 
 CENT = Decimal("0.01")
@@ -180,6 +182,13 @@ def test_every_row_of_the_file_of_traps_is_finished_or_rejected_with_its_line_an
 
 def test_the_file_of_traps_reconciles_loan_by_loan_and_in_total(american: Run) -> None:
     check_file(american, TRAPS, (row for row in sba.read(TRAPS) if isinstance(row, sba.Record)))
+
+
+def test_one_of_two_processes_of_each_service_was_killed_on_the_way(american_and_killer: tuple[Run, Killer]) -> None:
+    run, killer = american_and_killer
+    assert 0 < killer.done_then < len(run.lives)
+    assert killer.dead == dict.fromkeys(killer.victims, -signal.SIGKILL)
+    assert {name.partition("-")[0] for name in killer.dead} == set(SERVICES)
 
 
 # --- (b) real records --------------------------------------------------------------------------------------------
