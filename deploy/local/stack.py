@@ -27,6 +27,7 @@ from deploy.local.process import Child, ChildFailed, free_ports, spawn, terminat
 from libs.events.catalogue import TOPICS
 from libs.runtime import migrate
 from libs.runtime.auth import Issuer
+from libs.runtime.keyring import local_keyring
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / "var"
@@ -36,6 +37,8 @@ PARTITIONS = 12
 TOPIC_PARTITIONS = {name: 1 if name == "clock" else PARTITIONS for name in TOPICS}
 SMALL_MACHINE = {"LANES": "1", "LINGER_MS": "4"}
 """Two cores carry everything here: one lane and larger batches cost the least."""
+KEEPER = "application"
+"""Personal data is kept by this one alone."""
 LOOKERS_ON = {"LINGER_MS": "150"}
 """Nobody waits for a projection."""
 SERVICE = ("libs.runtime.serve",)
@@ -79,6 +82,7 @@ class Stack:
             "PARTNER_URL": self.stand_ins.get("partner", "http://127.0.0.1:1"),
             "CONSOLE_SERVICES": json.dumps({name: urls[0] for name, urls in self.urls.items()}),
             **(LOOKERS_ON if service == "console" else {}),
+            **({"KEYRING_PATH": str(local_keyring(self.issuer.private_path.parent))} if service == KEEPER else {}),
             **(extra or {}),
         }
 

@@ -58,6 +58,29 @@ class ReferralReceived:
     branch: str
 
 
+@_event("consent.granted")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentGranted:
+    """The borrower agreed to these purposes through `valid_until` (inclusive), for us and for the partners named."""
+
+    facility_id: str
+    borrower_id: str
+    consent_id: str
+    purposes: tuple[str, ...]
+    partners: tuple[str, ...]
+    valid_until: date
+
+
+@_event("consent.revoked")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentRevoked:
+    """The borrower withdrew a consent: nothing is disclosed under it any more; what was, was lawful."""
+
+    facility_id: str
+    borrower_id: str
+    consent_id: str
+
+
 @_event("application.submitted")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplicationSubmitted:

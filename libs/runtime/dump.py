@@ -1,4 +1,4 @@
-"""The canonical dump: what a service knows, without ids and wall times, so two runs of the same story compare equal."""
+"""The canonical dump: what a service knows, without ids, wall times and chance: two runs of one story compare equal."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from libs.runtime.tables import service_metadata
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[57][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+CHANCE = "chance"
+"""Marks (`column.info[CHANCE] = True`) what two runs of one story fill differently: a wall time, a ciphertext."""
 _FRAMEWORK = frozenset(service_metadata().tables)
 
 
@@ -26,7 +28,9 @@ async def canonical_dump(
     dump: dict[str, list[str]] = {}
     async with engine.connect() as conn:
         for table in (*sorted(set(metadata.tables) - _FRAMEWORK), "timers"):
-            rows = await conn.exec_driver_sql(f"SELECT to_jsonb(t)::text FROM {table} t")  # noqa: S608 - our own tables
+            chance = [column.name for column in metadata.tables[table].columns if column.info.get(CHANCE)]
+            statement = f"SELECT (to_jsonb(t) - $1::text[])::text FROM {table} t"  # noqa: S608 - our own tables
+            rows = await conn.exec_driver_sql(statement, (chance,))
             lines = [UUID.sub(lambda found: known.get(found[0], "id"), text) for (text,) in rows]
             dump[table] = sorted(json.dumps(json.loads(line), sort_keys=True, ensure_ascii=False) for line in lines)
     return dump

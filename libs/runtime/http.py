@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from libs.kernel.errors import Invalid, NotAllowed, Refused, Rejection
 from libs.kernel.money import Money
 from libs.runtime.auth import Caller
+from libs.runtime.keyring import Keyring
 from libs.runtime.problems import MEDIA_TYPE, problem, problem_body
 from libs.runtime.tx import Cause, Tx, Unit, uuid7
 from libs.runtime.wiring import Parts
@@ -54,6 +55,13 @@ class RequestDoor:
         if not self.caller.roles & set(roles):
             raise NotAllowed("role_needed", f"needs one of: {', '.join(sorted(roles))}")
 
+    @property
+    def keyring(self) -> Keyring:
+        """The master keys of a service that keeps personal data."""
+        if self.parts.keyring is None:
+            raise RuntimeError(f"{self.parts.name} has no keyring: it names keyring_path in what it needs")
+        return self.parts.keyring
+
     def new_id(self) -> str:
         """A new identifier (UUIDv7)."""
         return uuid7()
@@ -64,6 +72,24 @@ class RequestDoor:
             opened = (await unit.sql("SELECT open FROM clock WHERE id = 1")) or [{"open": date.min}]
             result = await read(Tx(unit, self._cause(), opened[0]["open"]))
         return Response(to_json(result), media_type="application/json")
+
+    async def once(self, command: Command, *, keys: Sequence[str], status: int = 200) -> Response:
+        """Run a command whose answer may be kept nowhere: nothing of it is stored, and a repeat is judged anew.
+
+        What the command writes is committed before the answer is sent. A Rejection that it *returns* is answered like
+        one that it raises, but what it wrote about it stays.
+        """
+        await self._storable_body()
+        async with self.parts.transaction() as unit:
+            await unit.lock(keys)
+            opened = await unit.sql("SELECT open FROM clock WHERE id = 1")
+            if not opened:
+                raise _not_open()
+            result = await command(Tx(unit, self._cause(), opened[0]["open"]))
+            await unit.flush()
+        if isinstance(result, Rejection):
+            raise result
+        return Response(to_json(result), status_code=status, headers={**_JSON, "cache-control": "no-store"})
 
     async def execute(self, command: Command, *, keys: Sequence[str], status: int = 200) -> Response:
         """Run a command: claim the idempotency key, act, store the answer, commit, respond.
@@ -89,7 +115,7 @@ class RequestDoor:
             if not state["claimed"]:
                 return await self._replay(unit, key, fingerprint)
             if state["open"] is None:
-                raise Refused("day_not_open", "no business day has been opened yet")
+                raise _not_open()
             # Ids may lie far apart when one parked row stays behind: only then the rows are counted.
             if state["waiting"] >= rows_max and await unit.sql("SELECT 1 FROM outbox OFFSET $1 LIMIT 1", rows_max - 1):
                 await unit.sql(
@@ -120,19 +146,29 @@ class RequestDoor:
             key,
         )
         stored = rows[0]
-        if stored["fingerprint"] != fingerprint:
+        if stored["fingerprint"] not in (fingerprint, await self._fingerprint(stored["fingerprint"])):
             return problem(422, "idempotency_key_reused", "this key was used with another request")
         headers = {**json.loads(stored["headers"]), "idempotency-replayed": "true"}
         return Response(stored["body"], status_code=stored["status"], headers=headers)
 
-    async def _fingerprint(self) -> str:
+    async def _fingerprint(self, like: str = "") -> str:
+        """What tells two requests apart, nothing that tells what they say; `like` an earlier one, under its key.
+
+        The body of a service with a keyring may hold an identity number: the last unknown digits of one are quickly
+        tried against a plain hash, so there it takes a key that is not in the database.
+        """
         scope = self.request.scope  # the query as it came: its bytes need not be text
-        digest = hashlib.sha256(f"{self.request.method} {scope['path']}?".encode() + scope["query_string"] + b"\n")
+        content = f"{self.request.method} {scope['path']}?".encode() + scope["query_string"] + b"\n"
+        content += await self._storable_body()
+        if self.parts.keyring is not None:
+            return self.parts.keyring.digest(content, like)
+        return hashlib.sha256(content).hexdigest()
+
+    async def _storable_body(self) -> bytes:
         body = await self.request.body()
         if b"\\ud" in body.lower() and not _is_text(body):
             raise Invalid("unstorable_text", "text may not hold half of a surrogate pair")
-        digest.update(body)
-        return digest.hexdigest()
+        return body
 
     def _cause(self) -> Cause:
         return Cause(
@@ -168,9 +204,10 @@ IdempotencyKey = Annotated[
     Header(
         alias="Idempotency-Key",
         description=(
-            "Needed by every POST under /v1, which answers 400 `idempotency_key_invalid` without it; other operations"
-            " ignore it. Chosen by the caller: a repeat of the same request gets the first answer again, and the same"
-            " key with another request is a 422 `idempotency_key_reused`."
+            "Needed by every POST under /v1 whose answer is kept, which answers 400 `idempotency_key_invalid` without"
+            " it; other operations ignore it. Chosen by the caller, who puts no personal data into it: a repeat of the"
+            " same request gets the first answer again, and the same key with another request is a 422"
+            " `idempotency_key_reused`."
         ),
     ),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": KEY_CHARACTERS_MAX}),
@@ -198,6 +235,10 @@ SELECT (SELECT count(*) FROM claim) AS claimed, (SELECT open FROM clock WHERE id
        (SELECT COALESCE(max(id) - min(id) + 1, 0) FROM outbox) AS waiting,
        (SELECT json_object_agg(key, seq) FROM locked) AS locked
 """
+
+
+def _not_open() -> Refused:
+    return Refused("day_not_open", "no business day has been opened yet")
 
 
 def _is_text(body: bytes) -> bool:

@@ -105,12 +105,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     options = parser.parse_args(arguments)
-    read_settings()
     try:
         app = import_from_string(options.app)
     except ImportFromStringError as error:
         print(f"{options.app}: {error}", file=sys.stderr)  # noqa: T201 - said before there is a log
         return 2
+    read_settings(*app.state.needs)
     config = uvicorn.Config(
         app,
         host=options.host,

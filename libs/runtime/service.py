@@ -16,6 +16,7 @@ from libs.runtime.consumer import Consumer
 from libs.runtime.database import open_engine
 from libs.runtime.gate import Gate
 from libs.runtime.http import BodyLimit
+from libs.runtime.keyring import Keyring
 from libs.runtime.ops import router as ops_router
 from libs.runtime.policies import PolicyBook, read_profile
 from libs.runtime.problems import Problem, install
@@ -37,7 +38,7 @@ CUT_SECONDS_MAX = 1.0
 class Service:
     """The wiring of one service; `app` is what uvicorn runs."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a word per door, all by keyword
         self,
         *,
         name: str,
@@ -47,6 +48,7 @@ class Service:
         timers: Timers,
         partners: Mapping[str, Outbound],
         routers: Sequence[APIRouter],
+        needs: Sequence[str] = (),
         settings: Settings | None = None,
     ) -> None:
         unknown = set(reads) - set(catalogue.TOPICS)
@@ -55,6 +57,7 @@ class Service:
         self.name, self.metadata, self.reads = name, metadata, tuple(reads)
         self.reactions = {kind_of(body).type: reaction for body, reaction in reactions.items()}
         self.timers, self.partners, self._settings = timers, partners, settings
+        self.needs = tuple(needs)
         self.app = FastAPI(
             title=f"Silverbear {name}",
             version="1",
@@ -62,6 +65,7 @@ class Service:
             responses=PROBLEMS,
             redirect_slashes=False,  # a path either is a door or is not; nobody is sent to a host of his own naming
         )
+        self.app.state.needs = self.needs
         self.app.add_middleware(BodyLimit)
         self.app.add_middleware(Gate)
         install(self.app)
@@ -82,12 +86,13 @@ class Service:
             reactions=self.reactions,
             timers=self.timers,
             partners=self.partners,
+            keyring=Keyring(settings.keyring_path) if settings.keyring_path else None,
             log=structlog.get_logger().bind(service=self.name),
         )
 
     @asynccontextmanager
     async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
-        settings = self._settings or read_settings()
+        settings = self._settings or read_settings(*self.needs)
         parts = self.parts(settings)
         consumer = Consumer(parts)
         app.state.parts, app.state.consumer = parts, consumer

@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
 from libs.runtime.faults import POINTS
+from libs.runtime.keyring import Keyring
 from libs.runtime.policies import read_profile, read_versions
 
 Address = Annotated[str, Field(pattern=r"^https?://[^/\s]+(/\S*)?$")]
@@ -41,6 +42,8 @@ class Settings(BaseSettings):
     profile: str = Field("cn-branch", pattern=r"^[a-z0-9-]+$")
     topic_prefix: str = Field("", pattern=r"^[a-zA-Z0-9._-]{0,100}$")
     jwks_path: Path
+    keyring_path: Path | None = None
+    """The master keys (libs/runtime/keyring.py); only a service that keeps personal data needs them."""
     token_audience: str = Field("silverbear", min_length=1)
     token_leeway_seconds: int = Field(30, ge=0, le=300)
     core_bank_url: Address = "http://127.0.0.1:1"
@@ -88,11 +91,11 @@ class Settings(BaseSettings):
         return {"core_bank": self.core_bank_url, "partner": self.partner_url}[name]
 
 
-def read_settings() -> Settings:
-    """The settings of this process, or a message that names each bad variable and exit code 2."""
+def read_settings(*needed: str) -> Settings:
+    """The settings of this process with all those `needed`, or a message naming each bad variable and exit code 2."""
     try:
         settings = Settings()  # type: ignore[call-arg]  # the environment fills the fields
-        wrong = [*_unknown(), *_unreadable(settings)]
+        wrong = [*_unknown(), *_lacking(settings, needed), *_unreadable(settings)]
     except ValidationError as error:
         # A rule about two settings has no place; its type is the name of the one to change.
         named = [(".".join(map(str, problem["loc"])) or problem["type"], problem["msg"]) for problem in error.errors()]
@@ -114,14 +117,25 @@ def _unknown() -> Iterator[tuple[str, str]]:
             yield name, f"no such variable; {f'the setting is {bare}' if known else 'settings have no prefix'}"
 
 
+def _lacking(settings: Settings, needed: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for name in needed:
+        if getattr(settings, name) is None:
+            yield name.upper(), "this service does not start without it"
+
+
 def _unreadable(settings: Settings) -> Iterator[tuple[str, str]]:
-    """What the settings name and nobody can read: the key set, the profile, a policy of the profile."""
+    """What the settings name and nobody can read: the key set, the keyring, the profile, a policy of the profile."""
     try:
         keys = KeySet.import_key_set(json.loads(settings.jwks_path.read_text(encoding="utf-8")))
         if not keys.keys:
             yield "JWKS_PATH", f"{settings.jwks_path} holds no key"
     except (OSError, ValueError, TypeError, KeyError, JoseError) as error:
         yield "JWKS_PATH", f"{settings.jwks_path} is not a readable key set: {type(error).__name__}"
+    try:
+        if settings.keyring_path is not None:
+            Keyring(settings.keyring_path)
+    except (OSError, ValueError) as error:
+        yield "KEYRING_PATH", f"{settings.keyring_path}: {error.strerror if isinstance(error, OSError) else error}"
     try:
         profile = read_profile(settings.profile)
     except FileNotFoundError:

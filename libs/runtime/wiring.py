@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from libs.events.envelope import Meta
 from libs.runtime.calls import Outbound
 from libs.runtime.database import transaction
+from libs.runtime.keyring import Keyring
 from libs.runtime.policies import PolicyBook
 from libs.runtime.settings import Settings
 from libs.runtime.tx import Tx, Unit
@@ -42,6 +43,7 @@ class Parts:
     reactions: Mapping[str, Reaction]
     timers: Timers
     partners: Mapping[str, Outbound]
+    keyring: Keyring | None = None
     opened: asyncio.Condition = field(default_factory=asyncio.Condition)
     open_on: date = date.min
     draining: bool = False

@@ -12,6 +12,7 @@ from libs.runtime.http import Day, Door, MoneyIn, bounded
 from services.application import views
 from services.application.commands import decision, drawing, origination, people, servicing, workout
 from services.application.domain.facility import Application
+from services.application.domain.identity import Person
 from services.application.domain.loan import Instalment
 from services.application.domain.people import APPROVER, CUSTOMER_MANAGER, REVIEWER, Staff
 from services.application.domain.review import Recommendation
@@ -73,9 +74,11 @@ class StaffIn(Body):
 
 
 class BorrowerIn(Body):
-    name: Text
-    id_number: Word
-    phone: Word
+    """Personal data, not shown by a representation."""
+
+    name: Annotated[Text, Field(repr=False)]
+    id_number: Annotated[Word, Field(repr=False)]
+    phone: Annotated[Word, Field(repr=False)]
 
 
 class ReferralIn(Body):
@@ -195,11 +198,14 @@ async def receive_referral(body: ReferralIn, door: Door) -> Response:
     """A channel hands over a customer who consented; the facility is born (customer manager)."""
     door.require(CUSTOMER_MANAGER)
     facility_id = door.new_id()
+    person = Person(**body.borrower.model_dump())
     referral = origination.Referral(
-        external_ref=body.external_ref, channel=body.channel, branch=body.branch, **body.borrower.model_dump()
+        external_ref=body.external_ref, channel=body.channel, branch=body.branch, person=person
     )
     return await door.execute(
-        lambda tx: origination.receive_referral(tx, facility_id, referral), keys=[facility_id], status=201
+        lambda tx: origination.receive_referral(tx, door.keyring, facility_id, referral),
+        keys=[facility_id],
+        status=201,
     )
 
 

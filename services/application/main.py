@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from libs.runtime.calls import Outbound
 from libs.runtime.service import Service
-from services.application import partners, store
+from services.application import identity, partners, store
 from services.application.api import router
 from services.application.commands.drawing import PAY_OUT, take_disbursement_answer
 from services.application.reactions import REACTIONS
@@ -21,6 +21,7 @@ service = Service(
             target="core_bank", send=partners.disburse, inquire=partners.inquire, answered=take_disbursement_answer
         )
     },
-    routers=(router,),
+    routers=(router, identity.router),
+    needs=("keyring_path",),
 )
 app = service.app

@@ -1,22 +1,25 @@
-"""What lending tells about its files: ids and facts, never a name, an identity number, a phone or a sealed value."""
+"""What lending tells about its files: ids and facts; names, identity numbers and phones masked, no sealed value."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 from libs.events.application import Difference, Figures
 from libs.kernel.money import Money, total
+from libs.runtime.keyring import Keyring
 from libs.runtime.tx import Tx
 from services.application.domain.classification import RiskClass
 from services.application.domain.drawdown import unmet_conditions
 from services.application.domain.facility import CoverState, Facility, Item, Review, Status
+from services.application.domain.identity import Consent, Detail, masked
 from services.application.domain.investigation import Findings
 from services.application.domain.loan import ClaimState, Instalment, LoanStatus, days_past_due
 from services.application.domain.provision import Adequacy, ProvisionTerms, adequacy
 from services.application.domain.review import missing_facts
-from services.application.store import FACILITIES, INVESTIGATIONS, LOANS
+from services.application.store import CONSENTS, FACILITIES, INVESTIGATIONS, LOANS, PARTIES, person_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +146,78 @@ class Portfolios:
     as_of: date
     referred: int
     books: tuple[Portfolio, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BorrowerView:
+    """Who the borrower is, masked by field (nothing once erased), and what consents there are."""
+
+    borrower_id: str
+    masked: dict[str, str]
+    erased_on: date | None
+    consents: tuple[Consent, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisclosureRow:
+    """Who asked when, for which partner and what for, and what was told; `refused` says why nothing was."""
+
+    disclosure_id: str
+    at: datetime
+    asked_on: date
+    asked_by: str
+    asked_org: str
+    facility_id: str
+    borrower_id: str
+    masked: dict[str, str]
+    consent_id: str
+    purpose: str
+    partner: str
+    fields: tuple[Detail, ...]
+    refused: str
+    policy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisclosurePage:
+    """A page, oldest first; ask again with `after` = `next`, empty at the end."""
+
+    items: tuple[DisclosureRow, ...]
+    next: str
+
+
+async def borrower(tx: Tx, keyring: Keyring, facility_id: str) -> BorrowerView:
+    """The borrower of a facility, masked; raises NotFound."""
+    facility = await tx.get(FACILITIES, facility_id)
+    party = await tx.get(PARTIES, facility.borrower_id)
+    return BorrowerView(
+        borrower_id=party.borrower_id,
+        masked=await _masked(tx, keyring, party.borrower_id),
+        erased_on=party.erased_on,
+        consents=await tx.of(CONSENTS, facility_id),
+    )
+
+
+async def disclosure_page(tx: Tx, keyring: Keyring, after: str, limit: int) -> DisclosurePage:
+    """At most `limit` lines of the record of disclosures whose id comes after `after`; ids ascend with time."""
+    rows = await tx.sql(
+        "SELECT * FROM disclosures WHERE disclosure_id > $1 ORDER BY disclosure_id LIMIT $2", after, limit
+    )
+    items = [
+        DisclosureRow(
+            **{**row, "fields": tuple(map(Detail, json.loads(row["fields"])))},
+            masked=await _masked(tx, keyring, row["borrower_id"]),
+        )
+        for row in rows
+    ]
+    return DisclosurePage(items=tuple(items), next=items[-1].disclosure_id if len(items) == limit else "")
+
+
+async def _masked(tx: Tx, keyring: Keyring, borrower_id: str) -> dict[str, str]:
+    party = await tx.find(PARTIES, borrower_id)
+    if party is None or party.erased_on is not None:
+        return {}
+    return masked(await person_of(tx, keyring, party))
 
 
 async def facility_file(tx: Tx, facility_id: str) -> FacilityView:

@@ -67,6 +67,7 @@ class Story:
         self.bench = bench
         self.facility_id = ""
         self.loan_id = ""
+        self.consent_id = ""
 
     async def post(self, path: str, body: Any, *, role: str, actor: str) -> httpx.Response:
         """POST under this facility."""
@@ -100,7 +101,7 @@ class Story:
         body = {"external_ref": "x-1", "channel": "tax-platform", "branch": "b1", "borrower": PLANTED, "consent": True}
         answer = await self.bench.post("/v1/referrals", body, role="customer_manager", actor="li")
         assert answer.status_code == 201, answer.text
-        self.facility_id = answer.json()["facility_id"]
+        self.facility_id, self.consent_id = answer.json()["facility_id"], answer.json()["consent_id"]
 
     async def submit(self, **changes: Any) -> httpx.Response:
         """Submit the application; changed fields win."""

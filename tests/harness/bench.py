@@ -24,6 +24,7 @@ from libs.runtime.consumer import Consumer
 from libs.runtime.daybreak import Daybreak
 from libs.runtime.dump import canonical_dump
 from libs.runtime.inbound import Arrival, read_meta
+from libs.runtime.keyring import local_keyring
 from libs.runtime.migrate import role_url
 from libs.runtime.service import Service
 from libs.runtime.settings import Settings
@@ -40,7 +41,7 @@ class Bench:
             database_url=role_url(admin_url, service.name),
             kafka_bootstrap="127.0.0.1:1",
             jwks_path=self.issuer.jwks_path,
-            **{"pool_size": 20, **settings},
+            **{"pool_size": 20, **({"keyring_path": local_keyring(folder)} if service.needs else {}), **settings},
         )
         self._sequence: Counter[tuple[str, str]] = Counter()
         self._offset = 0

@@ -58,6 +58,15 @@ OWN: dict[str, dict[str, frozenset[str]]] = {
         "GET /v1/facilities/{facility_id}": ANY_TOKEN,
         "GET /v1/loans/{loan_id}": ANY_TOKEN,
         "GET /v1/portfolio": ANY_TOKEN,
+        "POST /v1/facilities/{facility_id}/consents": _roles("customer_manager"),
+        "POST /v1/facilities/{facility_id}/consents/{consent_id}/revocation": _roles(
+            "customer_manager", "privacy_officer"
+        ),
+        "GET /v1/facilities/{facility_id}/borrower": _roles("customer_manager", "privacy_officer"),
+        "POST /v1/facilities/{facility_id}/borrower/erasure": _roles("privacy_officer"),
+        "POST /v1/identity-disclosures": _roles("identity_reader"),
+        "GET /v1/identity-disclosures": _roles("privacy_officer"),
+        "POST /v1/data-keys/rewrapping": _roles("privacy_officer"),
     },
     "collateral": {
         "POST /v1/facilities/{facility_id}/items/{item}/appraisals": _roles("appraiser"),

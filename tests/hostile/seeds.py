@@ -29,6 +29,11 @@ async def _application(bench: Bench) -> Known:
     return {
         "facility_id": [story.facility_id],
         "loan_id": [story.loan_id],
+        "consent_id": [story.consent_id],
+        "purpose": ["claim", "credit_assessment"],
+        "purposes": ["claim", "credit_assessment"],
+        "partner": ["guarantor"],
+        "partners": ["guarantor"],
         "actor": staff,
         "staff": staff,
         "staff_id": [*staff, "new-1", "new-2"],

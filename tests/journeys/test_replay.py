@@ -26,7 +26,7 @@ REPAID_EVENTS_MAX, WRITTEN_OFF_EVENTS_MAX, REPAYMENTS_MAX = 40, 60, 8
 REJECTED_SHARE_MAX = Decimal("0.02")
 # fmt: off
 WIRE_NAMES = (
-    "referral.received", "application.submitted", "investigation.opened", "investigation.filed",
+    "referral.received", "consent.granted", "application.submitted", "investigation.opened", "investigation.filed",
     "investigation.reconciled", "information.verified", "rating.assigned", "collateral.offered", "collateral.valued",
     "collateral.perfected", "cover.requested", "capacity.reserved", "cover.bound", "application.reviewed",
     "application.approved", "application.refused", "facility.granted", "contract.signed", "drawdown.requested",
@@ -39,6 +39,7 @@ WIRE_NAMES = (
 )
 # fmt: on
 NEVER_IN_THE_GENERATED_BRANCH = {
+    "consent.revoked": "nobody there takes a consent back",
     "capacity.released": "its partners accept what they are asked for, and no refusal overtakes their answer",
     "claim.denied": "its partners accept every claim on a cover they gave",
     "claim.withdrawn": "a missed instalment is never made good there",

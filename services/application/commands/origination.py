@@ -15,8 +15,10 @@ from libs.events.application import (
 )
 from libs.kernel.errors import Invalid, Refused
 from libs.kernel.policy import Dated
+from libs.runtime.keyring import Keyring
 from libs.runtime.tx import Tx
 from services.application.commands.deadlines import wait_for_decision
+from services.application.commands.identity import grant_at_referral, keep_party
 from services.application.commands.people import acting, named
 from services.application.domain.facility import (
     Application,
@@ -27,6 +29,7 @@ from services.application.domain.facility import (
     check_status,
     in_currency,
 )
+from services.application.domain.identity import Person, erased
 from services.application.domain.investigation import (
     Findings,
     Investigation,
@@ -40,7 +43,6 @@ from services.application.domain.investigation import (
 from services.application.domain.people import (
     CUSTOMER_MANAGER,
     REVIEWER,
-    Party,
     check_apart,
     check_pair,
     check_role,
@@ -58,9 +60,7 @@ class Referral:
     external_ref: str
     channel: str
     branch: str
-    name: str
-    id_number: str
-    phone: str
+    person: Person
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +69,7 @@ class Referred:
 
     facility_id: str
     borrower_id: str
+    consent_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,16 +81,9 @@ class InvestigationState:
     status: Findings
 
 
-async def receive_referral(tx: Tx, facility_id: str, referral: Referral) -> Referred:
-    """Open the facility's file; personal data goes to the party's row and nowhere else."""
-    borrower_id = tx.new_id("borrower")
-    party = Party(
-        borrower_id=borrower_id,
-        name=referral.name,
-        id_number=referral.id_number,
-        phone=referral.phone,
-        consent_on=tx.date,
-    )
+async def receive_referral(tx: Tx, keyring: Keyring, facility_id: str, referral: Referral) -> Referred:
+    """Open the facility's file; personal data goes sealed to the party's row and nowhere else."""
+    borrower_id = keep_party(tx, keyring, referral.person)
     facility = Facility(
         facility_id=facility_id,
         external_ref=referral.external_ref,
@@ -99,7 +93,6 @@ async def receive_referral(tx: Tx, facility_id: str, referral: Referral) -> Refe
         status=Status.REFERRED,
         referred_on=tx.date,
     )
-    tx.put(PARTIES, party)
     tx.put(FACILITIES, facility)
     tx.publish(
         ReferralReceived(
@@ -110,7 +103,8 @@ async def receive_referral(tx: Tx, facility_id: str, referral: Referral) -> Refe
             branch=referral.branch,
         )
     )
-    return Referred(facility_id=facility_id, borrower_id=borrower_id)
+    consent = grant_at_referral(tx, facility)
+    return Referred(facility_id=facility_id, borrower_id=borrower_id, consent_id=consent.consent_id)
 
 
 async def submit_application(
@@ -120,6 +114,9 @@ async def submit_application(
     facility = await tx.get(FACILITIES, facility_id)
     check_status(facility, Status.REFERRED)
     check_pair(lead, assistant)
+    party = await tx.get(PARTIES, facility.borrower_id)
+    if party.erased_on is not None:
+        raise erased(party)
     lending = tx.policy(LendingTerms, "application/lending")
     check_offer(application, lending.terms)
     for name in (lead, assistant):

@@ -162,7 +162,7 @@ async def close_loan(tx: Tx, loan: Loan, outcome: str) -> Loan:
     loan = replace(loan, status=LoanStatus.CLOSED)
     facility = await tx.get(FACILITIES, loan.facility_id)
     tx.put(LOANS, loan)
-    tx.put(FACILITIES, replace(facility, status=Status.CLOSED))
+    tx.put(FACILITIES, replace(facility, status=Status.CLOSED, closed_on=tx.date))
     tx.publish(LoanClosed(facility_id=loan.facility_id, loan_id=loan.loan_id, outcome=outcome))
     return loan
 

@@ -100,6 +100,7 @@ class Facility:
     contract_id: str = ""
     contract_no: str = ""
     loan_id: str = ""
+    closed_on: date | None = None
 
     @property
     def makers(self) -> tuple[str, ...]:

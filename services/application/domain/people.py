@@ -1,4 +1,4 @@
-"""Who borrows and who acts: a party's personal data stays in this service; staff act only while trained and apart."""
+"""Who acts: staff act only in their own role, while trained, and apart from one another."""
 
 from __future__ import annotations
 
@@ -10,17 +10,6 @@ from libs.kernel.errors import Invalid, NotAllowed
 CUSTOMER_MANAGER = "customer_manager"
 REVIEWER = "reviewer"
 APPROVER = "approver"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Party:
-    """A borrower in person: name, identity number and phone never leave this service."""
-
-    borrower_id: str
-    name: str
-    id_number: str
-    phone: str
-    consent_on: date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
