@@ -43,7 +43,7 @@ async def read_journal(bootstrap: str, topics: list[str]) -> list[Entry]:
     await consumer.start()
     entries: dict[str, Entry] = {}
     try:
-        parts = await _partitions(bootstrap, topics)
+        parts = await partitions(bootstrap, topics)
         consumer.assign(parts)
         lost = [
             f"{part.topic} {part.partition}" for part, at in (await consumer.beginning_offsets(parts)).items() if at
@@ -63,7 +63,8 @@ async def read_journal(bootstrap: str, topics: list[str]) -> list[Entry]:
     return list(entries.values())
 
 
-async def _partitions(bootstrap: str, topics: list[str]) -> list[TopicPartition]:
+async def partitions(bootstrap: str, topics: list[str]) -> list[TopicPartition]:
+    """All partitions of `topics`."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:

@@ -69,7 +69,7 @@ class Rebuilt:
     after: Knowledge
 
 
-def _wait(work: Coroutine[Any, Any, T]) -> T:
+def wait(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine from anywhere, also where an event loop runs already."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, work).result()
@@ -86,9 +86,9 @@ def playing(
 
 def play(platform: stack.Stack, portfolio: demo.Portfolio, show: Callable[[Progress], None] = lambda _: None) -> Run:
     """Send the portfolio through the platform, as `make demo` does; `show` is called after each day."""
-    outcome = _wait(demo.play(platform, portfolio, show=show))
+    outcome = wait(demo.play(platform, portfolio, show=show))
     topics = [platform.topic_prefix + topic for topic in TOPICS]
-    return Run(portfolio.lives, outcome, tuple(_wait(read_journal(platform.bootstrap, topics))))
+    return Run(portfolio.lives, outcome, tuple(wait(read_journal(platform.bootstrap, topics))))
 
 
 class Killer:
@@ -122,9 +122,9 @@ def rebuild(platform: stack.Stack, service: str) -> Rebuilt:
     """Stop a reader, empty its schema, and let it read everything again with relay and calls off."""
     url, name = platform.urls[service][0], f"{service}-1"
     reached = _positions(url)
-    before = _wait(_knowledge(platform, service))
+    before = wait(_knowledge(platform, service))
     terminate(platform.children.pop(name))
-    _wait(_empty(platform.admin_url, service))
+    wait(_empty(platform.admin_url, service))
     migrating = ThreadPoolExecutor(1)  # alembic runs an event loop of its own
     migrating.submit(migrate.upgrade, service, platform.admin_url).result()
     migrating.shutdown()
@@ -137,7 +137,7 @@ def rebuild(platform: stack.Stack, service: str) -> Rebuilt:
         child.check_running()
         assert time.monotonic() < deadline, f"{service} read {_positions(url)} of {reached}"
         time.sleep(0.1)
-    return Rebuilt(before, _wait(_knowledge(platform, service)))
+    return Rebuilt(before, wait(_knowledge(platform, service)))
 
 
 def _positions(url: str) -> dict[str, dict[str, int]]:

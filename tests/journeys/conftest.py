@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from deploy.demo import sample, sba, sba_life
+from deploy.demo.lives import Life
 from deploy.local import demo
 from deploy.local.stack import SERVICES
-from tests.harness.platform import Killer, Rebuilt, Run, play, playing, rebuild
+from tests.harness.platform import Killer, Rebuilt, Run, play, playing, rebuild, wait
+from tests.harness.private import Searched, search
 
 HERE = Path(__file__).parent
 TRAPS = HERE.parent / "demo" / "traps.csv"
@@ -45,22 +47,43 @@ def american(american_and_killer: tuple[Run, Killer]) -> Run:
     return american_and_killer[0]
 
 
+def fates(run: Run) -> dict[str, Life]:
+    """The first life of each end: refused, repaid, written off."""
+    found: dict[str, Life] = {}
+    for life in run.lives:
+        names = {entry.type: entry for entry in run.stories[life.ref]}
+        closed = names.get("loan.closed.v1")
+        found.setdefault("refused" if closed is None else closed.body["outcome"], life)
+    return found
+
+
+Looked = tuple[Run, dict[str, Rebuilt], Searched]
+
+
 @pytest.fixture(scope="session")
-def chinese_and_rebuilt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, dict[str, Rebuilt]]:
-    """What `make demo` shows without any variable; then two readers made anew from the topics alone."""
+def looked_at(tmp_path_factory: pytest.TempPathFactory) -> Looked:
+    """What `make demo` shows without any variable; two readers made anew from the topics alone; all of it searched."""
     portfolio = demo.read_portfolio("", demo.LIMIT_DEFAULT, SEED)
     with playing("cn-branch", tmp_path_factory.mktemp("chinese")) as platform:
         run = play(platform, portfolio)
-        return run, {name: rebuild(platform, name) for name in ("incentive", "console")}
+        again = {name: rebuild(platform, name) for name in ("incentive", "console")}
+        facilities = {ref: story[0].key for ref, story in run.stories.items()}
+        return run, again, wait(search(platform, fates(run), facilities, run.outcome.report))
 
 
 @pytest.fixture(scope="session")
-def chinese(chinese_and_rebuilt: tuple[Run, dict[str, Rebuilt]]) -> Run:
+def chinese(looked_at: Looked) -> Run:
     """The generated branch."""
-    return chinese_and_rebuilt[0]
+    return looked_at[0]
 
 
 @pytest.fixture(scope="session")
-def rebuilt(chinese_and_rebuilt: tuple[Run, dict[str, Rebuilt]]) -> dict[str, Rebuilt]:
+def rebuilt(looked_at: Looked) -> dict[str, Rebuilt]:
     """What incentive and the console knew, and know after they were made anew."""
-    return chinese_and_rebuilt[1]
+    return looked_at[1]
+
+
+@pytest.fixture(scope="session")
+def searched(looked_at: Looked) -> Searched:
+    """Where the borrowers' personal data was found after the run."""
+    return looked_at[2]
