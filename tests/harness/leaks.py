@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from deploy.demo.journal import partitions
 
-ENCODED_MIN = 12
+ENCODED_MIN = 8
 """Characters of an encoded form below which it might stand anywhere by chance."""
 Place = tuple[str, bytes]
 """Where something was found, and what stands there."""
@@ -28,8 +28,10 @@ def dresses(value: str) -> frozenset[bytes]:
     raw = value.encode()
     encoded = [raw.hex().encode()]
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        # The first characters depend on what stands before, the last on what follows: what lies between does not.
-        encoded += [encode(b"\0" * shift + raw)[4 if shift else 0 : -4] for shift in range(3)]
+        for shift in range(3):
+            # The first characters depend on what stands before, the last on what follows: what lies between does not.
+            whole = encode(b"\0" * shift + raw)
+            encoded.append(whole[(0, 2, 3)[shift] : len(whole) - (0, 3, 2)[(shift + len(raw)) % 3]])
     plain = (raw, json.dumps(value)[1:-1].encode(), quote(value).encode())
     return frozenset((*plain, *(form for form in encoded if len(form) >= ENCODED_MIN)))
 

@@ -1,4 +1,4 @@
-"""After a whole run no borrower's name, identity number or phone is anywhere in clear but in the identity door's answer."""
+"""After a whole run no borrower's name, identity number or phone is in clear but in the identity door's answer."""
 
 from __future__ import annotations
 
@@ -59,4 +59,4 @@ def test_a_planted_value_is_found_in_every_dress(value: str) -> None:
     ]
     places = [(str(number), b"before " + content + b" after") for number, content in enumerate(dressed)]
     assert leaks(places, [value]) == [(str(number), value) for number in range(len(dressed))]
-    assert leaks(places, ["somebody else", value[:-1] + "9"]) == []
+    assert leaks(places, ["somebody else", value[:5] + "~" + value[6:]]) == []
