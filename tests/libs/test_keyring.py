@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from libs.runtime.auth import Issuer
 from libs.runtime.keyring import DataKey, Keyring, Unopenable, add_master_key, local_keyring
 from libs.runtime.settings import read_settings
 
@@ -149,7 +150,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch, folder: Path, keyring: str) ->
     for name, value in {
         "DATABASE_URL": "postgresql://nobody@nowhere/none",
         "KAFKA_BOOTSTRAP": "none:1",
-        "JWKS_PATH": str(folder / "jwks.json"),
+        "JWKS_PATH": str(Issuer(folder).jwks_path),
         "KEYRING_PATH": str(folder / "keyring.json"),
     }.items():
         monkeypatch.setenv(name, value)
