@@ -26,7 +26,7 @@ from libs.kernel.errors import Invalid
 from libs.kernel.money import Money, total
 
 LIVES = list(generate(200, 3))
-REPAID = next(life for life in LIVES if life.default is None and len(life.schedule) == 3)
+REPAID = next(life for life in LIVES if life.default is None and len(life.schedule) == 2)
 LOST = next(life for life in LIVES if life.default and life.repayments)
 DAYS = st.dates(date(1970, 1, 1), date(2028, 12, 31))
 
