@@ -1,13 +1,18 @@
 """A stand-in for core banking: pays each disbursement once per reference, and answers when asked by reference."""
 
+from collections import Counter
 from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel, Field
 
+from deploy.demo.misbehaviour import Misbehaviour
+
 app = FastAPI(title="Core banking stand-in")
+app.add_middleware(Misbehaviour)
 _paid: dict[str, dict[str, Any]] = {}
+_orders: Counter[str] = Counter()
 
 
 class Disbursement(BaseModel):
@@ -29,7 +34,9 @@ async def ready() -> dict[str, str]:
 @app.post("/disbursements")
 async def disburse(order: Disbursement) -> dict[str, Any]:
     """Pay once; a repeat of the reference gets the first answer."""
-    first = {"reference": order.reference, "status": "paid", "amount": str(order.amount), "currency": order.currency}
+    _orders[order.reference] += 1
+    amount = {"amount": str(order.amount), "currency": order.currency}
+    first = {"reference": order.reference, "facility_ref": order.facility_ref, "status": "paid", **amount}
     return _paid.setdefault(order.reference, first)
 
 
@@ -39,6 +46,12 @@ async def inquire(reference: str) -> dict[str, Any]:
     if reference not in _paid:
         raise HTTPException(404)
     return _paid[reference]
+
+
+@app.get("/orders")
+async def orders() -> list[dict[str, Any]]:
+    """Every reference with what was paid and how often it was ordered: one that never asks first orders twice."""
+    return [{**paid, "times": _orders[reference]} for reference, paid in _paid.items()]
 
 
 @app.get("/totals")

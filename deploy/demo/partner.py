@@ -10,7 +10,10 @@ from typing import Any
 from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel
 
+from deploy.demo.misbehaviour import Misbehaviour
+
 app = FastAPI(title="Guarantee partner stand-in")
+app.add_middleware(Misbehaviour)
 _book: dict[str, Decimal] = {}
 _covers: dict[str, dict[str, Any]] = {}
 _claims: dict[str, dict[str, Any]] = {}

@@ -85,6 +85,7 @@ class Server:
         self._config = self._folder / "server.properties"
         self._log = home / "logs" / "kafka.log"
         self._ports = free_ports(2)
+        self._cluster = new_cluster_id()
         self._child: Child | None = None
 
     @property
@@ -98,14 +99,31 @@ class Server:
 
     def start(self) -> None:
         """Fetch and format what is missing, start, and wait until topics and consumer groups are served."""
+        self.launch()
+        self.wait_ready()
+
+    def launch(self) -> None:
+        """Fetch and format what is missing and start, without waiting: a node of several needs the others first."""
         clear_orphans("java", str(self._config))
         java = provide()
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._write_config()
+        self._config.write_text("".join(f"{key}={value}\n" for key, value in self.settings().items()))
         if not (self._data / "formatted").exists():
             self._format(java)
         self._child = spawn("kafka", [*java, "kafka.Kafka", str(self._config)], log=self._log)
-        self._wait_ready(self._child)
+
+    def wait_ready(self) -> None:
+        """Wait until topics and consumer groups are served."""
+        child = self._running_child()
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while time.monotonic() < deadline:
+            child.check_running()
+            # The port first: a client that finds it closed writes an error to the log at each try.
+            if _listens(self._ports[0]) and _serves(self.bootstrap):
+                return
+            time.sleep(0.05)
+        child.kill()
+        raise ChildFailed(f"kafka not ready after {READY_TIMEOUT_S:g} s\n{tail(self._log)}")
 
     def stop(self) -> None:
         """Controlled shutdown."""
@@ -128,7 +146,8 @@ class Server:
             raise ChildFailed("kafka is not started")
         return self._child
 
-    def _write_config(self) -> None:
+    def settings(self) -> dict[str, str]:
+        """What this node is configured by."""
         broker, controller = (f"127.0.0.1:{port}" for port in self._ports)
         addresses = {
             "listeners": f"PLAINTEXT://{broker},CONTROLLER://{controller}",
@@ -136,24 +155,13 @@ class Server:
             "controller.quorum.voters": f"1@{controller}",
             "log.dirs": str(self._data),
         }
-        self._config.write_text("".join(f"{key}={value}\n" for key, value in {**SETTINGS, **addresses}.items()))
+        return {**SETTINGS, **addresses}
 
     def _format(self, java: list[str]) -> None:
         # The mark comes last: a folder formatted half-way is thrown away.
         shutil.rmtree(self._data, ignore_errors=True)
-        run([*java, "kafka.tools.StorageTool", "format", "-t", cluster_id(), "-c", str(self._config)])
+        run([*java, "kafka.tools.StorageTool", "format", "-t", self._cluster, "-c", str(self._config)])
         (self._data / "formatted").touch()
-
-    def _wait_ready(self, child: Child) -> None:
-        deadline = time.monotonic() + READY_TIMEOUT_S
-        while time.monotonic() < deadline:
-            child.check_running()
-            # The port first: a client that finds it closed writes an error to the log at each try.
-            if _listens(self._ports[0]) and _serves(self.bootstrap):
-                return
-            time.sleep(0.05)
-        child.kill()
-        raise ChildFailed(f"kafka not ready after {READY_TIMEOUT_S:g} s\n{tail(self._log)}")
 
 
 @contextmanager
@@ -173,6 +181,11 @@ def running(home: Path) -> Iterator[str]:
     """The bootstrap address of a broker with its data below `home` (the clone's git-ignored `var/`)."""
     with serving(home) as server:
         yield server.bootstrap
+
+
+def new_cluster_id() -> str:
+    """A cluster's id as Kafka writes them."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 def wipe(home: Path) -> None:
@@ -261,11 +274,11 @@ async def _answers(bootstrap: str) -> bool:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5000)
     try:
         await admin.start()
-        cluster = await admin.describe_cluster()
+        brokers = (await admin.describe_cluster())["brokers"]
         await admin.find_coordinator("silverbear.ready")
     except KafkaError as refused:
         logging.getLogger(__name__).debug("not ready: %r", refused)
         return False
     finally:
         await admin.close()
-    return len(cluster["brokers"]) == 1
+    return len(brokers) > 0

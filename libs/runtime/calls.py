@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -142,16 +143,20 @@ class Caller:
         self._clients.clear()
 
     async def _round(self) -> int:
+        begun = time.monotonic()  # before the lease: a process stopped since then must not call when it wakes up
         async with borrowed(self.parts.engine) as driver:
             rows = [dict(row) for row in await driver.fetch(_CLAIM_SQL)]
-        await asyncio.gather(*(self._one(row) for row in rows))
+        await asyncio.gather(*(self._one(row, begun) for row in rows))
         return len(rows)
 
-    async def _one(self, row: dict[str, Any]) -> None:
+    async def _one(self, row: dict[str, Any], begun: float) -> None:
         request = json.loads(row["request"])
         try:
+            left = CALL_SECONDS_MAX - (time.monotonic() - begun)
+            if left <= 0:
+                raise TimeoutError("the lease was taken too long ago")
             outbound = self.parts.partners[row["kind"]]
-            async with asyncio.timeout(CALL_SECONDS_MAX):
+            async with asyncio.timeout(left):
                 answer = await self._ask(outbound, row, request)
         except Exception as error:  # noqa: BLE001 - whatever stands between us and an answer leaves the call unknown
             await self._later(row, repr(error))
@@ -188,10 +193,11 @@ class Caller:
         async with borrowed(self.parts.engine) as driver:
             await driver.execute(
                 "UPDATE calls SET next_at = now() + make_interval(secs => $2), lease_until = NULL, error = $3"
-                " WHERE id = $1 AND status = 'unknown'",
+                " WHERE id = $1 AND status = 'unknown' AND attempts = $4",  # else the lease is another worker's by now
                 row["id"],
                 delay,
                 error[:500],
+                row["attempts"],
             )
 
     async def _take(self, outbound: Outbound, row: dict[str, Any], request: dict[str, Any], answer: Answer) -> None:

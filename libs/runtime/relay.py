@@ -21,6 +21,8 @@ from libs.runtime.wiring import Parts
 
 UNSENDABLE = (MessageSizeTooLargeError, RecordTooLargeError, InvalidTopicError, UnsupportedCodecError, ValueError)
 STANDBY_SECONDS = 0.5
+IDLE_SECONDS_MAX = 15
+"""A leader that says nothing for so long is frozen or cut off: PostgreSQL ends its session, and with it its lead."""
 POLL_SECONDS = 1.0
 
 REQUEST_MS_MAX = 10_000
@@ -65,6 +67,7 @@ class Relay:
             try:
                 async with listening(self.parts.engine, "outbox", self._wake) as driver:
                     attempt = 0
+                    await driver.execute(f"SET idle_session_timeout = '{IDLE_SECONDS_MAX}s'")
                     while not self._closing and not await self._lead(driver):
                         await asyncio.sleep(STANDBY_SECONDS)
                     await self._publish(driver)

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.events.catalogue import TOPICS
 from libs.events.clock import DayClosed
-from libs.runtime.database import borrowed
+from libs.runtime.database import borrowed, patiently
 from libs.runtime.relay import Relay
 from libs.runtime.tables import service_metadata
 from libs.runtime.tx import Cause, Tx
@@ -76,6 +76,12 @@ class Scheduler:
         await self._wait(self._all_sql, seconds)
 
     async def _wait(self, looks: Sequence[str], seconds: float) -> None:
+        await patiently(lambda: self._look(looks, seconds), on_retry=self._retrying)
+
+    def _retrying(self, error: BaseException) -> None:
+        self.parts.log.warning("retrying", error=repr(error)[:300])
+
+    async def _look(self, looks: Sequence[str], seconds: float) -> None:
         anything = " OR ".join(f"EXISTS ({look})" for look in looks)
         last: list[str] = []
         waited, pause = 0.0, PAUSE_SECONDS_MIN
@@ -91,12 +97,18 @@ class Scheduler:
 
     async def next_due(self) -> date | None:
         """The earliest due date of any service's timer, or None."""
+        return await patiently(self._next_due, on_retry=self._retrying)
+
+    async def _next_due(self) -> date | None:
         async with borrowed(self.observer) as driver:
             due = await driver.fetchval(f"SELECT min(due) FROM ({self._due_sql}) t")  # noqa: S608 - our names
         return due if isinstance(due, date) else None
 
     async def open_day(self, day: date) -> None:
         """Close every day before `day` and open it; the tick carries the offsets reached. Raises NotQuiet."""
+        await patiently(lambda: self._open_day(day), on_retry=self._retrying)
+
+    async def _open_day(self, day: date) -> None:
         async with self._no_commands():
             await self._wait(self._acting_sql, STANDSTILL_SECONDS_MAX)
             await self._tick(day)

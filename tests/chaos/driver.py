@@ -1,0 +1,130 @@
+"""Drives whole loan lives on a thread of its own, and keeps a journal of every command sent and acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import uvloop
+
+from deploy.demo import generator
+from deploy.demo.branch import Branch
+from deploy.demo.client import Client, Unexpected
+from deploy.demo.lives import Life
+from deploy.demo.replay import Progress, Replay
+from deploy.local import demo
+from libs.runtime import migrate
+from libs.runtime.database import open_engine
+from libs.runtime.scheduler import Scheduler
+from tests.chaos.cluster import Platform
+
+PATIENCE_SECONDS = 10  # shorter than a stopped replica stays stopped: another one is asked meanwhile
+REFUSED_TOKENS_MAX = 20
+QUIET_SECONDS = 240.0
+
+
+class Journaled(Client):
+    """A client that writes down what it sends and what was acknowledged.
+
+    A replica whose clock is wrong may take a good token for one from the future (401): another one is asked.
+    """
+
+    def __init__(self, platform: Platform) -> None:
+        super().__init__(platform.stack.urls, platform.stack.issuer)
+        self.journal: list[dict[str, Any]] = []
+        self.turned_away = 0
+        for pool in (self._http, *self._pools.values()):
+            pool.timeout = httpx.Timeout(PATIENCE_SECONDS)
+
+    async def post(
+        self, service: str, path: str, body: dict[str, Any], *, actor: str, role: str, org: str, key: str
+    ) -> dict[str, Any]:
+        """POST a command; raises Unexpected as the client does."""
+        command = {"service": service, "path": path, "actor": actor, "key": key}
+        sent: dict[str, Any] = {"at": "sent", **command}
+        self.journal.append(sent)
+        for _ in range(REFUSED_TOKENS_MAX):
+            try:
+                answer = await super().post(service, path, body, actor=actor, role=role, org=org, key=key)
+            except Unexpected as refusal:
+                if f"{service} {path}: 401 " not in str(refusal):
+                    raise
+                self.turned_away += 1
+                await asyncio.sleep(0.2)
+            else:
+                sent["answer"] = answer  # a referral's facility is known only now
+                self.journal.append({"at": "answered", **command, "answer": answer})
+                return answer
+        raise Unexpected(f"{service} {path}: every replica refuses the token")
+
+
+@dataclass(slots=True)
+class Driven:
+    """How far the lives are; `failure` says why the driver stopped before the end."""
+
+    lives: int
+    progress: Progress
+    begun: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
+    failure: str = ""
+    journal: list[dict[str, Any]] = field(default_factory=list)
+    turned_away: int = 0
+    acknowledged: int = 0
+
+
+class Driver:
+    """The lives on a running platform; start() returns at once, wait() when all have ended."""
+
+    def __init__(self, platform: Platform, lives: tuple[Life, ...], seed: int) -> None:
+        self.platform, self.lives, self.seed = platform, lives, seed
+        self.driven = Driven(len(lives), Progress(len(lives)))
+        self._thread = threading.Thread(target=self._run, name="driver")
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
+
+    def wait(self) -> Driven:
+        """Wait for the end."""
+        self._thread.join()
+        return self.driven
+
+    def _run(self) -> None:
+        try:
+            uvloop.run(self._drive())
+        except Exception as error:  # noqa: BLE001 - whatever stops the lives is part of the result
+            self.driven.failure = f"{type(error).__name__}: {error}"[:2000]
+        self.driven.seconds = time.monotonic() - self.driven.begun
+
+    async def _drive(self) -> None:
+        platform, driven = self.platform, self.driven
+        client = Journaled(platform)
+        driven.journal = client.journal
+        observer = open_engine(
+            migrate.role_url(platform.stack.admin_url, migrate.OBSERVER), schema="clock", pool_size=4
+        )
+        parts = demo.clock_parts(platform.stack)
+        try:
+            async with Scheduler(parts, observer, await platform.readers()) as scheduler:
+                branch = Branch("cn-branch", min(life.applied_on for life in self.lives))
+                moves = generator.indices(self.lives, self.seed)
+                stand_in = platform.stack.stand_ins["partner"]
+                replay = Replay(self.lives, moves, branch, client, scheduler, stand_in, self._show)
+                driven.progress = replay.progress
+                await replay.run()
+        finally:
+            driven.turned_away = client.turned_away
+            await client.close()
+            await observer.dispose()
+            await parts.engine.dispose()
+
+    def _show(self, progress: Progress) -> None:
+        self.driven.progress = progress

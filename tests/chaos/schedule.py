@@ -1,0 +1,62 @@
+"""Plays a seeded schedule of faults on a platform while lives run through it, and times each recovery."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from tests.chaos.faults import FAULTS, Conductor, NotReached
+from tests.chaos.watch import Watch
+
+PAUSE_SECONDS = (0.5, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """One fault as it happened; `lasted` until its cause was gone, `recovered` both in seconds from its strike."""
+
+    fault: str
+    lasted: float
+    recovered: float | None
+
+
+def drawn(names: Sequence[str], each: int, seed: int) -> list[str]:
+    """The order in which faults come: every one `each` times, spread so that none waits for the end."""
+    random, order = Random(seed), []
+    for _ in range(each):
+        order += random.sample(list(names), len(names))
+    return order
+
+
+async def play(
+    conductor: Conductor,
+    watch: Watch,
+    order: Sequence[str],
+    *,
+    going: Callable[[], bool],
+    say: Callable[[str], None],
+) -> list[Struck]:
+    """One fault after another while `going()`; a fault that could not strike is tried once more at the end."""
+    waiting, again, done = list(order), [], []
+    turns: Counter[str] = Counter()
+    while (waiting or again) and going():
+        name = waiting.pop(0) if waiting else again.pop(0)
+        await asyncio.sleep(conductor.random.uniform(*PAUSE_SECONDS))
+        try:
+            struck = await FAULTS[name](conductor, turns[name])
+        except NotReached as missed:
+            say(f"{name}: {missed}")
+            if waiting:
+                again.append(name)
+            continue
+        turns[name] += 1
+        lasted = time.monotonic() - struck
+        recovered = await watch.recovered(struck)
+        done.append(Struck(name, lasted, recovered))
+        told = "NOT RECOVERED" if recovered is None else f"recovered after {recovered:.1f} s"
+        say(f"{len(done)}/{len(order)} {name}: {told}")
+    return done
