@@ -1,7 +1,7 @@
 # One command each: `make demo` shows the platform at work, `make check test` says whether it is sound.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock
+.PHONY: help setup demo test chaos check format lock
 
 # The first Python of at least 3.11; `make PYTHON=/path/to/python3 …` takes another one.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -14,6 +14,8 @@ help:
 	@echo '             LOANS=file.csv.gz LIMIT=200 SEED=1 REPLICAS=2 choose the loans and the processes,'
 	@echo '             BROKER=kafka or embedded the broker; BROKER=auto takes Kafka where Java can be had)'
 	@echo 'make test    all tests        (ARGS="tests/local -k kafka" for some)'
+	@echo 'make chaos   whole lives while things break, then the audit (LIVES=2000 SEED=1 EACH=5 REPORT=file.md;'
+	@echo '             PLANT=name shows that a bug is caught; SCENARIO=outage, rolling or overload)'
 	@echo 'make check   format, lint, types, import rules, event schemas, documents of the interfaces'
 	@echo 'make format  mend the format  make lock    renew the pinned requirements   make setup   only .venv'
 
@@ -39,6 +41,9 @@ demo: $(READY)
 # In the order of tests/conftest.py, which puts the longest journeys first.
 test: $(READY)
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+chaos: $(READY)
+	@exec $(BIN)/python deploy/local/child.py $$PPID 15 -1 -1 $(BIN)/python -m tests.chaos.run
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -1,7 +1,8 @@
 """What a partner's machine may do to a request instead of answering it; nothing happens until a script is posted.
 
 `POST /misbehaviour {"script": ["late", "fail", "lose"]}`: each word is for one coming order (a POST), in this sequence.
-`late` does the work and answers too late · `fail` answers 500 and does nothing · `lose` does the work and hangs up.
+`GET /misbehaviour` tells what is left of it. `late` does the work and answers too late · `fail` answers 500 and does
+nothing · `lose` does the work and hangs up.
 """
 
 from __future__ import annotations
@@ -26,14 +27,12 @@ class Misbehaviour:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take a new script, or let the request pass as the script's next word says."""
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] == "/book":
-            await self.app(scope, receive, send)
-        elif scope["path"] == ROUTE:
-            await self._take(receive, send)
-        elif not self.script:
-            await self.app(scope, receive, send)
-        else:
+        if scope["type"] == "http" and scope["path"] == ROUTE:
+            await self._take(scope["method"], receive, send)
+        elif scope["type"] == "http" and scope["method"] == "POST" and scope["path"] != "/book" and self.script:
             await self._follow(self.script.popleft(), scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
 
     async def _follow(self, word: str, scope: Scope, receive: Receive, send: Send) -> None:
         if word == "fail":
@@ -53,14 +52,14 @@ class Misbehaviour:
         for message in held:
             await send(message)
 
-    async def _take(self, receive: Receive, send: Send) -> None:
+    async def _take(self, method: str, receive: Receive, send: Send) -> None:
         body = b""
-        while True:
+        while method == "POST":
             message = await receive()
             body += message.get("body", b"")
             if not message.get("more_body"):
                 break
-        words = json.loads(body)["script"]
+        words = json.loads(body)["script"] if body else list(self.script)
         if set(words) - set(WORDS):
             await _answer(send, 422, b"{}")
             return

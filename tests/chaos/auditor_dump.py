@@ -16,7 +16,8 @@ UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 PLUMBING = frozenset(
     ("alembic_version", "cursor", "inbox", "outbox", "parked", "position", "published", "requests", "stream", "calls")
 )
-TURN = "sequence"  # two people's commands of one day may come in either order
+# Two facts of one day may come in either order, and what needs both is told by whichever came last.
+TURNS = ("sequence", "actor", "cause")
 CALL_FIELDS = ("key", "kind", "request", "business_date", "org", "status")
 
 
@@ -30,11 +31,11 @@ def canonical(evidence: Evidence) -> dict[str, Counter[str]]:
     dump: dict[str, Counter[str]] = defaultdict(Counter)
     for service, tables in evidence.tables.items():
         for table in tables.keys() - PLUMBING:
-            rows = ({name: value for name, value in row.items() if name != TURN} for row in tables[table])
+            rows = ({name: value for name, value in row.items() if name not in TURNS} for row in tables[table])
             dump[f"{service}.{table}"] = Counter(_line(row, names) for row in rows)
         rows = ({name: row[name] for name in CALL_FIELDS if name in row} for row in tables.get("calls", []))
         dump[f"{service}.calls"] = Counter(_line(row, names) for row in rows)
-        told = (row for row in tables.get("stream", []) if row["key"] in names)
+        told = (row for row in tables.get("stream", []) if row["key"] in names and row["seq"])
         dump[f"{service}.stream"] = Counter(_line({"key": row["key"], "seq": row["seq"]}, names) for row in told)
     for record in evidence.once().values():
         if record.key in names:

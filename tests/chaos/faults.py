@@ -27,6 +27,7 @@ DOWN_SECONDS = 2.0
 CLOCK_OFF_SECONDS = 600.0
 SKEWED_SECONDS = 8.0
 ARMED_SECONDS = 60.0
+MISBEHAVE_SECONDS = 20.0
 CALLERS = ("application", "guarantee")
 TOPICS = ("application", "rating", "collateral", "guarantee", "incentive", "clock")
 
@@ -78,7 +79,7 @@ def killed_at(point: str, services: tuple[str, ...]) -> Fault:
                 await platform.relaunch(service, number)
         return struck
 
-    killed.__doc__ = killed_at.__doc__
+    killed.__doc__ = f"SIGKILL at `{point}`, in whichever replica reaches it first."
     return killed
 
 
@@ -155,6 +156,7 @@ def half_open(links: Callable[[Conductor], list[Link]]) -> Fault:
         struck = time.monotonic()
         for link in links(conductor):
             conductor.platform.ground.proxy.do(lambda link=link: link.half_open(to_client=turn % 2 == 0))  # type: ignore[misc]
+        await asyncio.sleep(SILENT_SECONDS)  # what goes into the dark has to be noticed first
         return struck
 
     in_the_dark.__doc__ = half_open.__doc__
@@ -173,10 +175,19 @@ def partner(word: str) -> Fault:
     """Core banking and the guarantee partner misbehave on their next orders."""
 
     async def misbehave(conductor: Conductor, _: int) -> float:
-        struck = time.monotonic()
+        struck, asked = time.monotonic(), [word] * 3
+        urls = [f"{url}/misbehaviour" for url in conductor.platform.stack.stand_ins.values()]
         async with httpx.AsyncClient(trust_env=False) as http:
-            for url in conductor.platform.stack.stand_ins.values():
-                (await http.post(f"{url}/misbehaviour", json={"script": [word] * 3})).raise_for_status()
+            for url in urls:
+                (await http.post(url, json={"script": asked})).raise_for_status()
+            left = [asked, asked]
+            while any(left) and time.monotonic() - struck < MISBEHAVE_SECONDS:
+                await asyncio.sleep(0.1)
+                left = [(await http.get(url)).json()["script"] for url in urls]
+            for url in urls:
+                (await http.post(url, json={"script": []})).raise_for_status()
+        if left == [asked, asked]:
+            raise NotReached("no order came to any partner")
         return struck
 
     misbehave.__doc__ = {
@@ -200,10 +211,7 @@ async def rebalance(conductor: Conductor, turn: int) -> float:
 
 
 async def poison(conductor: Conductor, turn: int) -> float:
-    """A message in the middle of every topic that cannot be read, or reads well and cannot be applied.
-
-    The operator looks at what is parked, and discards it.
-    """
+    """A message in the middle of every topic that cannot be read, or not be applied; an operator discards it."""
     platform = conductor.platform
     producer = AIOKafkaProducer(bootstrap_servers=platform.ground.brokers.bootstrap, acks="all")
     await producer.start()

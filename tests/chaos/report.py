@@ -49,7 +49,7 @@ def table(struck: Sequence[Struck]) -> list[str]:
         median = f"{statistics.median(times):.1f}" if times else "never"
         longest = f"{max(times):.1f}" if len(times) == len(mine) else "never"
         lasted = statistics.median(each.lasted for each in mine)
-        what = (fault.__doc__ or "").strip().rstrip(".")
+        what = (fault.__doc__ or "").partition("\n")[0].strip().rstrip(".")
         lines.append(f"| {name} | {what} | {len(mine)} | {lasted:.1f} | {median} | {longest} |")
     return lines
 

@@ -1,7 +1,8 @@
 """`make chaos`: lives under fire, then the audit. Exit code 1 unless every count is zero and every fault was played.
 
 Environment: LIVES (2000), SEED (1), BROKERS (3), EACH (how often every fault strikes: 5), FAULTS (names, separated by
-commas; all), PLANT (a planted bug, without faults unless FAULTS names some), REPORT (a file to write the result to).
+commas; all), PLANT (a planted bug, without faults unless FAULTS names some), REPORT (a file to write the result to),
+SCENARIO (one of tests/chaos/scenarios.py instead of lives).
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ import uvloop
 
 from deploy.demo import generator
 from deploy.demo.lives import Life
+from deploy.local.stack import create_topics
 from tests.chaos import report, schedule
 from tests.chaos.auditor import Evidence, Rows, audit
 from tests.chaos.auditor_evidence import gather, place_witness
@@ -30,6 +33,7 @@ from tests.chaos.cluster import Platform, Servers, servers
 from tests.chaos.driver import Driven, Driver
 from tests.chaos.faults import FAULTS, Conductor
 from tests.chaos.plants import PLANTS
+from tests.chaos.scenarios import SCENARIOS, play
 from tests.chaos.schedule import Struck
 from tests.chaos.watch import Watch
 
@@ -106,8 +110,6 @@ def _run(
     ground: Servers, plan: Plan, lives: tuple[Life, ...], *, name: str, faults: list[str], replicas: int, plant: str
 ) -> tuple[Evidence, Driven, list[Struck], list[str]]:
     """One platform from its start to its end, and the evidence it leaves."""
-    from deploy.local.stack import create_topics  # noqa: PLC0415 - used here only
-
     admin_url = asyncio.run(ground.copy(name))
     prefix = f"{name}."
     asyncio.run(place_witness(admin_url))
@@ -169,21 +171,42 @@ def say(text: str) -> None:
     print(f"[{time.monotonic() - _BEGUN:6.1f} s] {text}", file=sys.stderr, flush=True)
 
 
-def main() -> int:
-    """The command line."""
-    plan = read_plan(os.environ)
-    words = [
-        f"{name}={os.environ[name]}" for name in ("LIVES", "SEED", "EACH", "FAULTS", "BROKERS") if name in os.environ
-    ]
+def _scenario(name: str) -> int:
+    if name not in SCENARIOS:
+        raise SystemExit(f"no scenario {name}; there are {', '.join(SCENARIOS)}")
+    with _home() as home:
+        shown = play(name, home)
+    print("\n".join(shown.seen))
+    for line in shown.wrong:
+        print(f"WRONG {line}")
+    print("NOT SOUND" if shown.wrong else "sound")
+    return 1 if shown.wrong else 0
+
+
+@contextmanager
+def _home() -> Iterator[Path]:
+    """A folder for data and logs; KEEP=1 keeps it."""
     home = Path(tempfile.mkdtemp(prefix="silverbear-chaos-"))
     home.chmod(0o755)
     try:
-        result = run(plan, home, " ".join(["make chaos", *words]))
+        yield home
     finally:
         if os.environ.get("KEEP"):
             say(f"logs are in {home}")
         else:
             shutil.rmtree(home, ignore_errors=True)
+
+
+def main() -> int:
+    """The command line."""
+    if name := os.environ.get("SCENARIO"):
+        return _scenario(name)
+    plan = read_plan(os.environ)
+    words = [
+        f"{name}={os.environ[name]}" for name in ("LIVES", "SEED", "EACH", "FAULTS", "BROKERS") if name in os.environ
+    ]
+    with _home() as home:
+        result = run(plan, home, " ".join(["make chaos", *words]))
     print("\n".join([*report.table(result.struck), "", *report.counts(result.findings), ""]))
     for name, found in result.findings.items():
         for line in found[:SHOWN_MAX]:

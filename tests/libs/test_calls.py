@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -204,3 +206,36 @@ async def test_a_partner_that_never_stops_answering_is_cut_off(toy_database: str
 
             await until(cut, "the answer is cut off", seconds=10)
         server.close()
+
+
+async def claimed(node: Node) -> dict[str, Any]:
+    """Take the lease of the one call there is, as a worker does."""
+    async with node.parts.engine.begin() as conn:
+        (row,) = [dict(row) for row in (await conn.exec_driver_sql(calls._CLAIM_SQL)).mappings()]
+    return row
+
+
+async def test_a_process_that_was_frozen_after_it_took_the_lease_does_not_call_when_it_wakes_up(
+    toy_database: str, tmp_path: Path
+) -> None:
+    async with Bank() as bank, node_of(toy_database, tmp_path, bank) as node:
+        await pay(node, "p1")
+        row = await claimed(node)
+        await calls.Caller(node.parts)._one(row, time.monotonic() - calls.CALL_SECONDS_MAX)
+        assert bank.transfers == []
+        node.call()
+        await paid(node, "p1")
+        assert bank.transfers == ["p1"]
+
+
+async def test_a_worker_whose_lease_ran_out_does_not_end_the_lease_of_another(
+    toy_database: str, tmp_path: Path
+) -> None:
+    """Else a third asks while the second is sending, hears of nothing, and sends too."""
+    async with Bank() as bank, node_of(toy_database, tmp_path, bank) as node:
+        await pay(node, "p1")
+        first = await claimed(node)
+        await node.run("UPDATE calls SET lease_until = now() - interval '1 second'")
+        await claimed(node)
+        await calls.Caller(node.parts)._later(first, "too late")
+        assert await node.rows("SELECT lease_until > now() FROM calls") == [True]

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import date, timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from libs.runtime import scheduler
@@ -190,6 +191,38 @@ async def test_a_day_that_cannot_end_lets_commands_go_on(
             await clock.open_day(DAY)
         async with asyncio.timeout(5), node.parts.command():
             pass
+
+
+async def test_a_lost_connection_is_waited_out(
+    live: Live, toy_database: str, kafka: str, topics: str, tmp_path: Path
+) -> None:
+    async with live("application") as application, clock_of(toy_database, kafka, topics, tmp_path) as clock:
+
+        async def refer(tx: Tx) -> None:
+            tx.publish(referral("f1", "a"))
+
+        await application.do(refer, "f1", on=DAY)
+        resting = asyncio.create_task(clock.quiet(seconds=20))
+        sessions = "SELECT pid FROM pg_stat_activity WHERE usename = 'silverbear_observer' AND datname = "
+
+        async def looking() -> bool:
+            return bool(await clock_sessions(toy_database, f"{sessions} current_database()"))
+
+        await until(looking, "the scheduler looks")
+        await clock_sessions(toy_database, f"SELECT pg_terminate_backend(pid) FROM ({sessions} current_database()) s")
+        await asyncio.sleep(0.2)
+        assert not resting.done()
+        await application.run("DELETE FROM outbox")
+        await asyncio.wait_for(resting, 15)
+
+
+async def clock_sessions(database: str, statement: str) -> list[int]:
+    """Ask as the administrator, who sees every session."""
+    conn = await asyncpg.connect(database)
+    try:
+        return [row[0] for row in await conn.fetch(statement)]
+    finally:
+        await conn.close()
 
 
 async def test_a_dump_compares_what_is_known_and_not_the_ids(live: Live) -> None:

@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import Callable
 from datetime import date
 
+import pytest
+
+from libs.runtime import relay
 from libs.runtime.tx import Tx
 from tests.harness.live import Node, read_all, until
 from tests.harness.toy import referral
@@ -110,3 +113,31 @@ async def test_a_row_the_broker_will_never_take_parks_and_only_its_key_waits(
 
         await until(empty, "the mended row and those behind it went out")
         assert await by_key(kafka, topics + "application") == {"good": [1, 2], "bad": [1, 2]}
+
+
+async def test_a_leader_that_is_frozen_loses_its_lead(
+    live: Live, kafka: str, topics: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stopped process keeps its connection, and with it the lock: without a bound nothing would be published."""
+    monkeypatch.setattr(relay, "IDLE_SECONDS_MAX", 1)
+    async with live("application") as frozen, live("application") as other:
+        stuck = asyncio.Event()
+
+        async def freeze(*_: object) -> bool:
+            stuck.set()
+            await asyncio.Event().wait()
+            return False
+
+        leader = relay.Relay(frozen.parts)
+        leader._batch = freeze  # type: ignore[method-assign]
+        task = asyncio.create_task(leader.run())
+        await asyncio.wait_for(stuck.wait(), 15)
+        other.relay()
+        await publish(other, "f1", "a")
+
+        async def empty() -> bool:
+            return await other.rows("SELECT count(*) FROM outbox") == [0]
+
+        await until(empty, "the other replica publishes")
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
