@@ -73,11 +73,19 @@ class Link:
         self.ends: set[_End] = set()
         self.refusing = self.silent = False
         self.port = 0
+        self.server: asyncio.Server | None = None
 
     async def listen(self, port: int) -> None:
         """Open the port, or any free one for 0."""
-        server = await self.loop.create_server(lambda: _End(self, client=True), "127.0.0.1", port)
-        self.port = server.sockets[0].getsockname()[1]
+        self.server = await self.loop.create_server(lambda: _End(self, client=True), "127.0.0.1", port)
+        self.port = self.server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        """Close the port and end every connection."""
+        self.cut(refusing=True)
+        if self.server is not None:
+            self.server.close()
+        await asyncio.sleep(0)  # the ends say goodbye in the loop's next turn
 
     def accepted(self, end: _End) -> None:
         """A client came: lead it on, unless the line is cut."""
@@ -133,6 +141,7 @@ class Proxy:
 
     def __init__(self) -> None:
         self._loop = uvloop.new_event_loop()
+        self._links: list[Link] = []
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._thread.start()
 
@@ -140,6 +149,7 @@ class Proxy:
         """A new link to `host:port`."""
         link = Link((host, port), self._loop)
         asyncio.run_coroutine_threadsafe(link.listen(listen), self._loop).result(10)
+        self._links.append(link)
         return link
 
     def do(self, act: Callable[[], None]) -> None:
@@ -151,9 +161,12 @@ class Proxy:
         asyncio.run_coroutine_threadsafe(acting(), self._loop).result(10)
 
     def stop(self) -> None:
-        """End the thread; the connections end with the process."""
+        """End every connection and the thread."""
+        for link in self._links:
+            asyncio.run_coroutine_threadsafe(link.close(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
+        self._loop.close()
 
 
 def split_address(address: str) -> tuple[str, int]:

@@ -114,7 +114,7 @@ def _run(
     prefix = f"{name}."
     asyncio.run(place_witness(admin_url))
     asyncio.run(create_topics(ground.brokers.bootstrap, prefix))
-    platform = Platform(ground, admin_url, prefix, replicas=replicas, extra={"PLANT": plant} if plant else {})
+    platform = Platform(ground, admin_url, prefix, replicas=replicas, extra={"PLANT": plant})
     try:
         platform.start()
         driver = Driver(platform, lives, plan.seed)

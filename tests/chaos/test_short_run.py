@@ -1,0 +1,41 @@
+"""A short run of the proof: lives on two replicas of every service while processes, broker and database are killed."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.run import Plan, read_plan, run
+
+SHORT = Plan(
+    lives=16,
+    brokers=1,
+    each=1,
+    faults=("replica killed", "killed after acknowledgement", "killed before send", "database killed"),
+)
+
+
+@pytest.mark.skipif(
+    threading.current_thread() is not threading.main_thread(), reason="processes end with the thread that started them"
+)
+def test_lives_under_fire_leave_nothing_lost_doubled_or_out_of_place(tmp_path: Path) -> None:
+    result = run(SHORT, tmp_path)
+    assert {name: found for name, found in result.findings.items() if found} == {}
+    assert result.failures == []
+    assert result.missing == []
+    assert result.ended == SHORT.lives
+    assert all(struck.recovered is not None for struck in result.struck)
+    assert result.acknowledged > 10 * SHORT.lives
+    assert result.events > 15 * SHORT.lives
+
+
+def test_a_plan_names_only_what_there_is() -> None:
+    assert read_plan({}) == Plan()
+    assert read_plan({"PLANT": "keep_capacity"}).faults == ()
+    assert read_plan({"FAULTS": "poison,rebalance", "LIVES": "7"}).faults == ("poison", "rebalance")
+    with pytest.raises(SystemExit, match="no plant nonsense"):
+        read_plan({"PLANT": "nonsense"})
+    with pytest.raises(SystemExit, match="no fault earthquake"):
+        read_plan({"FAULTS": "earthquake"})
