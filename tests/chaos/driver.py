@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 import httpx
@@ -19,7 +20,7 @@ from deploy.demo.replay import Progress, Replay
 from deploy.local import demo
 from libs.runtime import migrate
 from libs.runtime.database import open_engine
-from libs.runtime.scheduler import Scheduler
+from libs.runtime.scheduler import NotQuiet, Scheduler
 from tests.chaos.cluster import Platform
 
 PATIENCE_SECONDS = 10  # shorter than a stopped replica stays stopped: another one is asked meanwhile
@@ -60,6 +61,20 @@ class Journaled(Client):
                 self.journal.append({"at": "answered", **command, "answer": answer})
                 return answer
         raise Unexpected(f"{service} {path}: every replica refuses the token")
+
+
+class Patient(Scheduler):
+    """A scheduler that is started again when the services do not come to rest for a while: faults last longer."""
+
+    async def open_day(self, day: date) -> None:
+        """Open the day, however often it takes."""
+        begun = time.monotonic()
+        while True:
+            try:
+                return await super().open_day(day)
+            except NotQuiet:
+                if time.monotonic() - begun > QUIET_SECONDS:
+                    raise
 
 
 @dataclass(slots=True)
@@ -113,7 +128,7 @@ class Driver:
         )
         parts = demo.clock_parts(platform.stack)
         try:
-            async with Scheduler(parts, observer, await platform.readers()) as scheduler:
+            async with Patient(parts, observer, await platform.readers()) as scheduler:
                 branch = Branch("cn-branch", min(life.applied_on for life in self.lives))
                 moves = generator.indices(self.lives, self.seed)
                 stand_in = platform.stack.stand_ins["partner"]

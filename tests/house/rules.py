@@ -170,6 +170,14 @@ def libs_know_no_service(path: PurePosixPath, source: str) -> list[str]:
     return [f"{path}:{line}: imports {name}" for line, name in found]
 
 
+def the_auditor_stands_apart(path: PurePosixPath, source: str) -> list[str]:
+    """It judges the code by databases and topics alone, so it shares nothing with the code."""
+    if path.parent != PurePosixPath("tests/chaos") or not path.name.startswith("auditor"):
+        return []
+    found = [(line, name) for line, name in _imports(source) if name.split(".")[0] in (*CODE, "tests")]
+    return [f"{path}:{line}: imports {name}" for line, name in found if not name.startswith("tests.chaos.auditor")]
+
+
 _ADDRESS = re.compile(r"https?://([\w.-]*[\w-])")
 _INDEX = re.compile(r"(?<!no-emit-)(?:index-url|find-links|trusted-host)\b")
 _MACHINE = re.compile(r"(?<![\w.}/])/(?:work|home|root|Users|mnt)/\w|[A-Z]:\\Users|\.\./shared")
@@ -205,6 +213,7 @@ RULES: tuple[Rule, ...] = (
     only_the_relay_sends,
     file_name_says_something,
     libs_know_no_service,
+    the_auditor_stands_apart,
     names_no_registry,
     names_no_place_of_one_machine,
     puts_nothing_off,
