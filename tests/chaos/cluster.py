@@ -147,7 +147,16 @@ class Platform:
         port = str(self.ports[service, number])
         child = spawn(
             f"{service}-{number}",
-            [*REPLICA, f"services.{service}.main:app", "--host", "127.0.0.1", "--port", port, *stack.UVICORN],
+            [
+                *REPLICA,
+                "uvicorn",
+                f"services.{service}.main:app",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                port,
+                *stack.UVICORN,
+            ],
             log=self.logs / f"{service}-{number}.log",
             env=self.stack.environment(service, asked),
             cwd=stack.ROOT,

@@ -1,6 +1,6 @@
-"""Starts one replica of a service as uvicorn does, with what a test may do to it: wrong clock, armed kill, plant.
+"""Starts one replica of a service as ever, with what a test may do to it: a wrong clock, an armed kill, a plant.
 
-`python -m tests.chaos.replica services.rating.main:app --port …`. Nothing of this stands in the services' own code:
+`python -m tests.chaos.replica uvicorn services.rating.main:app --port …`: the module that follows is run. Nothing of this stands in the services' own code:
 the environment variables CHAOS_CLOCK_OFFSET and PLANT are read here only, and the named points of
 libs/runtime/faults.py are armed by a file that is read on SIGUSR1.
 """
@@ -8,13 +8,12 @@ libs/runtime/faults.py are armed by a file that is read on SIGUSR1.
 from __future__ import annotations
 
 import os
+import runpy
 import signal
 import sys
 import time
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
-
-import uvicorn
 
 from libs.runtime import faults
 
@@ -61,7 +60,8 @@ def main() -> None:
         from tests.chaos import plants  # noqa: PLC0415 - a replica without a plant never loads them
 
         plants.PLANTS[name].put()
-    uvicorn.main(sys.argv[1:])
+    sys.argv.pop(0)
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
