@@ -31,7 +31,7 @@ SERVICES = stack.SERVICES
 REPLICAS = 2
 EXTRA = 3  # the number of the replica that comes and goes
 READY_SECONDS = 120.0
-REPLICA = (sys.executable, "-m", "tests.chaos.replica")
+REPLICA = (sys.executable, "-m", "tests.chaos.replica", "uvicorn")
 
 
 @dataclass(slots=True)
@@ -147,16 +147,7 @@ class Platform:
         port = str(self.ports[service, number])
         child = spawn(
             f"{service}-{number}",
-            [
-                *REPLICA,
-                "uvicorn",
-                f"services.{service}.main:app",
-                "--host",
-                "127.0.0.1",
-                "--port",
-                port,
-                *stack.UVICORN,
-            ],
+            [*REPLICA, f"services.{service}.main:app", "--port", port, *stack.UVICORN],
             log=self.logs / f"{service}-{number}.log",
             env=self.stack.environment(service, asked),
             cwd=stack.ROOT,

@@ -1,8 +1,8 @@
 """Starts one replica of a service as ever, with what a test may do to it: a wrong clock, an armed kill, a plant.
 
-`python -m tests.chaos.replica uvicorn services.rating.main:app --port …`: the module that follows is run. Nothing of this stands in the services' own code:
-the environment variables CHAOS_CLOCK_OFFSET and PLANT are read here only, and the named points of
-libs/runtime/faults.py are armed by a file that is read on SIGUSR1.
+`python -m tests.chaos.replica uvicorn services.rating.main:app --port …`: the module that follows is run. Nothing of
+this stands in the services' own code: the environment variables CHAOS_CLOCK_OFFSET and PLANT are read here only, and
+the named points of libs/runtime/faults.py are armed by a file that is read on SIGUSR1.
 """
 
 from __future__ import annotations
