@@ -85,7 +85,7 @@ class Server:
         self._config = self._folder / "server.properties"
         self._log = home / "logs" / "kafka.log"
         self._ports = free_ports(2)
-        self._cluster = new_cluster_id()
+        self._cluster = cluster_id()
         self._child: Child | None = None
 
     @property
@@ -181,11 +181,6 @@ def running(home: Path) -> Iterator[str]:
     """The bootstrap address of a broker with its data below `home` (the clone's git-ignored `var/`)."""
     with serving(home) as server:
         yield server.bootstrap
-
-
-def new_cluster_id() -> str:
-    """A cluster's id as Kafka writes them."""
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 def wipe(home: Path) -> None:

@@ -73,7 +73,7 @@ class Cluster:
     def __init__(self, home: Path, count: int = COPIES) -> None:
         if count == 2:  # noqa: PLR2004 - two nodes have no majority without each other
             raise ChildFailed("a cluster has one node or at least three")
-        cluster, ports = kafka.new_cluster_id(), free_ports(3 * count)
+        cluster, ports = kafka.cluster_id(), free_ports(3 * count)
         self.nodes = [
             Node(home / f"broker-{number}", number, cluster, ports[3 * number - 3 : 3 * number])
             for number in range(1, count + 1)

@@ -21,6 +21,7 @@ import asyncpg
 import httpx
 
 from deploy.local import postgres, stack
+from deploy.local.broker import Broker, Kind
 from deploy.local.kafka_cluster import Cluster
 from deploy.local.process import Child, ChildFailed, free_ports, spawn, terminate
 from libs.runtime import migrate
@@ -31,7 +32,7 @@ SERVICES = stack.SERVICES
 REPLICAS = 2
 EXTRA = 3  # the number of the replica that comes and goes
 READY_SECONDS = 120.0
-REPLICA = (sys.executable, "-m", "tests.chaos.replica", "uvicorn")
+REPLICA = (sys.executable, "-m", "tests.chaos.replica")
 
 
 @dataclass(slots=True)
@@ -94,9 +95,8 @@ class Platform:
         self.ground, self.replicas, self.services = ground, replicas, services
         self.extra = dict(extra or {})
         self.logs = ground.home / "logs"
-        self.stack = stack.Stack(
-            admin_url, ground.brokers.bootstrap, "cn-branch", Issuer(ground.home / "issuer"), prefix
-        )
+        broker = Broker(Kind.KAFKA, ground.brokers.bootstrap, prefix)
+        self.stack = stack.Stack(admin_url, broker, "cn-branch", Issuer(ground.home / "issuer"))
         self.numbers = range(1, replicas + 1)
         places = [(service, number) for service in services for number in (*self.numbers, EXTRA)]
         self.ports = dict(zip(places, free_ports(len(places)), strict=True))
@@ -147,7 +147,7 @@ class Platform:
         port = str(self.ports[service, number])
         child = spawn(
             f"{service}-{number}",
-            [*REPLICA, f"services.{service}.main:app", "--port", port, *stack.UVICORN],
+            [*REPLICA, *stack.SERVICE, f"services.{service}.main:app", "--port", port],
             log=self.logs / f"{service}-{number}.log",
             env=self.stack.environment(service, asked),
             cwd=stack.ROOT,
