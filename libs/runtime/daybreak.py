@@ -106,7 +106,9 @@ class Daybreak:
         async with self.parts.engine.begin() as conn:
             await conn.exec_driver_sql(
                 "INSERT INTO parked (key, status, topic, event_id, headers, payload, reason)"
-                " VALUES ($1, 'parked', $2, $1, $3, $4, 'not a tick')",
+                " SELECT $1, 'parked', $2, $1, $3, $4, 'not a tick'"
+                " WHERE NOT EXISTS (SELECT FROM parked WHERE event_id = $1)"
+                " AND NOT EXISTS (SELECT FROM inbox WHERE event_id = $1)",
                 (f"undecodable:{tick.topic}:{tick.offset}", tick.topic, json.dumps(tick.headers), tick.payload),
             )
             await conn.exec_driver_sql(_TICK_POSITION_SQL, (tick.topic, tick.part, tick.offset))

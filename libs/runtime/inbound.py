@@ -20,6 +20,7 @@ from libs.runtime.tx import Cause, Tx, Unit, adapter_of
 from libs.runtime.wiring import Parts
 
 TIMER_TOPIC = "timer"
+UNDECODABLE = "undecodable"
 NAME_CHARACTERS_MAX = 255
 SEQUENCE_MAX = 2**63 - 1
 DRAIN_ROWS_MAX = 500
@@ -40,7 +41,7 @@ class Arrival:
     @property
     def key(self) -> str:
         """The ordering key; an unreadable event gets one of its own, so it parks alone."""
-        return self.meta.key if self.meta else f"undecodable:{self.topic}:{self.part}:{self.offset}"
+        return self.meta.key if self.meta else f"{UNDECODABLE}:{self.topic}:{self.part}:{self.offset}"
 
     @property
     def event_id(self) -> str:
@@ -212,7 +213,8 @@ class Intake:
         if arrival.event_id in self._held:
             return
         if meta is None:
-            self._block(arrival, status="parked", reason="undecodable")
+            if arrival.event_id not in self._seen:  # discarded, and read again by whoever had it in hand
+                self._block(arrival, status="parked", reason=UNDECODABLE)
             return
         after = self._cursor.get((meta.source, meta.key), 0)
         if meta.id in self._seen or meta.id in self.marks.inbox or (meta.sequence <= after and not self._handler(meta)):
@@ -294,6 +296,8 @@ class Intake:
         if meta is not None:
             self.marks.inbox[meta.id] = meta.type
             self._advance(meta)
+        if row["topic"] != TIMER_TOPIC:
+            self.marks.inbox.setdefault(row["event_id"], UNDECODABLE)
         self.marks.unparked.append(row["id"])
 
     def _advance(self, meta: Meta) -> None:

@@ -67,8 +67,13 @@ async def gather(
         commands=commands,
         applied=[(row["service"], row["event_id"]) for row in applied],
         payments=payments,
-        poison=frozenset(id_ for *_, id_ in thrown),
+        poison=frozenset(name for thing in thrown for name in _names(*thing)),
     )
+
+
+def _names(topic: str, part: int, offset: int, id_: str) -> tuple[str, ...]:
+    """What a thrown-in event may be called where it was discarded."""
+    return id_, f"undecodable:{topic}:{part}:{offset}", f"undecodable:{topic}:{offset}"
 
 
 async def _tables(conn: Any, schema: str) -> dict[str, Rows]:

@@ -11,6 +11,7 @@ from datetime import date
 import pytest
 
 from libs.runtime import inbound, parking
+from libs.runtime.daybreak import Daybreak
 from libs.runtime.inbound import Arrival
 from libs.runtime.tx import Unit
 from tests.harness.bench import Bench
@@ -125,6 +126,24 @@ async def test_a_redrive_that_fails_half_way_blocks_the_key_at_the_new_culprit(t
         MENDED.set()
         assert await redrive(bench) == 3
         assert await effects(bench) == {"f1": ["poison too", "c", "d"]}
+
+
+async def test_what_cannot_be_read_and_was_discarded_stays_discarded_when_it_is_read_again(toy_bench: Make) -> None:
+    """A process that was frozen or cut off wakes up with it in hand after another has parked it."""
+    async with toy_bench("rating") as bench:
+        (event,) = story(bench, "a")
+        broken = replace(event, meta=None, headers={})
+        tick = replace(broken, topic="clock", part=0, offset=7)
+        for _ in range(2):
+            await bench.deliver(broken)
+            await Daybreak(bench.parts).open(tick)
+        assert await bench.parked() == ["undecodable", "not a tick"]
+        for event_id in (broken.event_id, "undecodable:clock:7"):
+            path = f"/ops/discarded/{event_id}"
+            assert (await bench.post(path, {"reason": "nobody can read it"}, role="operator")).status_code == 200
+        await bench.deliver(broken)
+        await Daybreak(bench.parts).open(tick)
+        assert await bench.parked() == []
 
 
 async def test_a_redrive_reads_each_row_a_few_times_and_not_all_rows_at_each_step(
