@@ -46,7 +46,7 @@ def constants(path: str, source: str) -> dict[str, Decimal]:
 
 def is_about(path: PurePosixPath) -> bool:
     """The runtime, and the doors and views of the services; what a policy bounds is dated and stands there."""
-    door = path.parts[0] == "services" and {"api", "api.py", "views", "views.py"} & set(path.parts)
+    door = path.parts[0] == "services" and {"api", "api.py", "identity.py", "views", "views.py"} & set(path.parts[2:3])
     return path.suffix == ".py" and (path.is_relative_to("libs/runtime") or bool(door))
 
 

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from libs.runtime.auth import Issuer
 from libs.runtime.keyring import DataKey, Keyring, Unopenable, add_master_key, local_keyring
-from libs.runtime.settings import read_settings
 
 CLEAR = "张三 339901199001011234".encode()
 
@@ -119,38 +117,8 @@ UNSOUND = [
 
 
 @pytest.mark.parametrize("content", UNSOUND)
-def test_an_unsound_keyring_stops_the_process_and_names_its_variable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], content: str
-) -> None:
-    _environment(monkeypatch, tmp_path, content)
-    with pytest.raises(SystemExit) as ended:
-        read_settings("keyring_path")
-    told = capsys.readouterr().err
-    assert (ended.value.code, told.partition(":")[0]) == (2, "KEYRING_PATH")
-    assert GOOD not in told
-
-
-def test_a_service_that_needs_a_keyring_does_not_start_without_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    _environment(monkeypatch, tmp_path, json.dumps({"keys": [{"id": "a", "key": GOOD}]}))
-    assert read_settings("keyring_path").keyring_path == tmp_path / "keyring.json"
-    monkeypatch.setenv("KEYRING_PATH", str(tmp_path / "none.json"))
-    with pytest.raises(SystemExit):
-        read_settings("keyring_path")
-    monkeypatch.delenv("KEYRING_PATH")
-    assert read_settings().keyring_path is None
-    with pytest.raises(SystemExit):
-        read_settings("keyring_path")
-    assert capsys.readouterr().err.count("KEYRING_PATH: ") == 2
-
-
-def _environment(monkeypatch: pytest.MonkeyPatch, folder: Path, keyring: str) -> None:
-    (folder / "keyring.json").write_text(keyring)
-    for name, value in {
-        "DATABASE_URL": "postgresql://nobody@nowhere/none",
-        "KAFKA_BOOTSTRAP": "none:1",
-        "JWKS_PATH": str(Issuer(folder).jwks_path),
-        "KEYRING_PATH": str(folder / "keyring.json"),
-    }.items():
-        monkeypatch.setenv(name, value)
+def test_an_unsound_keyring_is_refused_without_a_word_of_its_keys(tmp_path: Path, content: str) -> None:
+    (tmp_path / "keyring.json").write_text(content)
+    with pytest.raises(ValueError, match="keyring") as refused:
+        Keyring(tmp_path / "keyring.json")
+    assert GOOD[:-4] not in str(refused.value)

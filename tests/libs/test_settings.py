@@ -11,7 +11,9 @@ import pytest
 
 from libs.runtime import policies
 from libs.runtime.auth import Issuer
+from libs.runtime.keyring import local_keyring
 from libs.runtime.settings import PREFIXED, Settings, read_settings
+from services.application.main import service as application
 
 ROOT = Path(__file__).resolve().parents[2]
 BAD = {
@@ -20,6 +22,7 @@ BAD = {
     "PROFILE": ["mars", "../cn-branch", ""],
     "TOPIC_PREFIX": ["no topic!", "x" * 101],
     "JWKS_PATH": ["/nowhere/jwks.json", "/", __file__],
+    "KEYRING_PATH": ["/nowhere/keyring.json", "/", __file__],
     "TOKEN_AUDIENCE": [""],
     "TOKEN_LEEWAY_SECONDS": ["-1", "301", "soon"],
     "CORE_BANK_URL": ["core-bank:80", "ftp://core", "http://"],
@@ -90,6 +93,17 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     for name in ("DATABASE_URL", "JWKS_PATH"):
         monkeypatch.delenv(name)
     assert told(capsys) == ["DATABASE_URL", "JWKS_PATH"]
+
+
+@pytest.mark.usefixtures("env")
+def test_a_service_that_needs_a_keyring_does_not_start_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        read_settings(*application.needs)
+    assert capsys.readouterr().err.startswith("KEYRING_PATH: ")
+    monkeypatch.setenv("KEYRING_PATH", str(local_keyring(tmp_path)))
+    assert read_settings(*application.needs).keyring_path == tmp_path / "keyring.json"
 
 
 @pytest.mark.usefixtures("env")
