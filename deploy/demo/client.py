@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from libs.kernel.money import Money
-from libs.runtime.auth import Issuer
+from libs.runtime.auth import HEAD_OFFICE, Issuer
 
 TRIES_MAX = 60
 UNAVAILABLE = (502, 503, 504)
@@ -55,7 +55,7 @@ class Client:
 
     async def get(self, service: str, path: str) -> dict[str, Any]:
         """GET as an operator."""
-        headers = {"authorization": f"Bearer {self._token('driver', 'operator', 'branch')}"}
+        headers = {"authorization": f"Bearer {self._token('driver', 'operator', '')}"}
         return await self._answered(service, path, lambda url: self._pools[service].get(url, headers=headers))
 
     async def tell(self, url: str, body: dict[str, Any]) -> None:
@@ -86,7 +86,7 @@ class Client:
     def _token(self, actor: str, role: str, org: str) -> str:
         wanted = (actor, role, org)
         if wanted not in self._tokens:
-            self._tokens[wanted] = self._issuer.token(actor, role, org=org)
+            self._tokens[wanted] = self._issuer.token(actor, role, org=org, level="" if org else HEAD_OFFICE)
         return self._tokens[wanted]
 
 

@@ -32,6 +32,7 @@ from deploy.local import broker, stack
 from deploy.local.process import ChildFailed
 from libs.events.catalogue import TOPICS
 from libs.runtime import migrate
+from libs.runtime.auth import HEAD_OFFICE
 from libs.runtime.database import open_engine
 from libs.runtime.policies import PolicyBook, read_profile
 from libs.runtime.scheduler import Scheduler
@@ -111,11 +112,17 @@ async def _dispose(*engines: AsyncEngine) -> None:
         await engine.dispose()
 
 
+def _operator(platform: stack.Stack) -> httpx.AsyncClient:
+    """A client with an operator's token."""
+    token = platform.issuer.token("driver", "operator", level=HEAD_OFFICE)
+    return httpx.AsyncClient(trust_env=False, headers={"authorization": f"Bearer {token}"})
+
+
 async def _readers(platform: stack.Stack) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Who reads which topics, and which event types each handles, as the services themselves say."""
     reads: dict[str, list[str]] = {}
     handles: dict[str, list[str]] = {}
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with _operator(platform) as http:
         for name, urls in platform.urls.items():
             status = (await http.get(f"{urls[0]}/ops/status")).json()
             reads[name], handles[name] = status["reads"], status["handles"]
@@ -124,7 +131,7 @@ async def _readers(platform: stack.Stack) -> tuple[dict[str, list[str]], dict[st
 
 async def _applied(platform: stack.Stack, handled: dict[str, list[str]]) -> dict[str, dict[str, int]]:
     counts: dict[str, dict[str, int]] = {}
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with _operator(platform) as http:
         for name, urls in platform.urls.items():
             seen = (await http.get(f"{urls[0]}/ops/applied")).json()
             counts[name] = {kind: seen.get(kind, 0) for kind in handled[name] if not kind.startswith("day.")}
@@ -202,7 +209,7 @@ def _show(platform: stack.Stack, outcome: Outcome, lives: int) -> None:
     print(f"peak memory of this driver {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB")
     print("\nLook at:")
     print(f"  operators' console   {platform.urls['console'][0]}/")
-    print(f"  sign in there with   {platform.issuer.token('operator', 'operator', org='branch')}")
+    print(f"  sign in there with   {platform.issuer.token('operator', 'operator', level=HEAD_OFFICE)}")
     for name, urls in platform.urls.items():
         print(f"  {name:<20} {urls[0]}/docs")
     print(f"  Kafka                {platform.bootstrap}, topics {platform.topic_prefix}{{{', '.join(TOPICS)}}}")

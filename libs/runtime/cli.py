@@ -19,7 +19,8 @@ from urllib.parse import quote
 import httpx
 
 from libs.kernel.policy import Version, in_force
-from libs.runtime.auth import Issuer
+from libs.runtime.auth import HEAD_OFFICE, Issuer
+from libs.runtime.paging import PAGE_ROWS_MAX
 from libs.runtime.policies import ROOT, read_profile, read_versions
 
 DONE, NO, USAGE, UNREACHABLE = 0, 1, 2, 3
@@ -99,7 +100,9 @@ def _add_door(verb: argparse.ArgumentParser, run: Callable[[argparse.Namespace],
 def _add_token(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--role", required=True, action="append", help="may be given more than once")
     parser.add_argument("--actor", required=True, help="who acts")
-    parser.add_argument("--org", default="", help="the branch they act for")
+    parser.add_argument("--branch", "--org", dest="org", default="", help="the organisation unit they act for")
+    parser.add_argument("--level", default="", help=f"its level; `{HEAD_OFFICE}` reaches every branch")
+    parser.add_argument("--party", default="", help="the partner they act for (role partner): sees its own things only")
     parser.add_argument("--seconds", type=int, default=86_400, help="how long it is valid (a day)")
     parser.add_argument("--folder", type=Path, default=ROOT / "var" / "issuer", help="the issuer's folder")
     parser.set_defaults(run=_token)
@@ -124,7 +127,7 @@ def _add_policy(parser: argparse.ArgumentParser) -> None:
 
 
 def _parked(options: argparse.Namespace) -> str:
-    rows = _ask(options, "GET", "/ops/parked")
+    rows = _ask_pages(options, "/ops/parked")
     if not rows:
         return "nothing is parked"
     lines = (
@@ -136,7 +139,7 @@ def _parked(options: argparse.Namespace) -> str:
 
 
 def _show_key(options: argparse.Namespace) -> str:
-    rows = _ask(options, "GET", f"/ops/parked/{quote(options.key, safe='')}")
+    rows = _ask_pages(options, f"/ops/parked/{quote(options.key, safe='')}")
     if not rows:
         raise Told(f"nothing is parked under {options.key}")
     for row in rows:
@@ -162,7 +165,7 @@ def _discard(options: argparse.Namespace) -> str:
 
 
 def _failed(options: argparse.Namespace) -> str:
-    rows = _ask(options, "GET", "/ops/calls")
+    rows = _ask_pages(options, "/ops/calls")
     if not rows:
         return "no call stands as failed"
     lines = (
@@ -181,6 +184,17 @@ def _retry(options: argparse.Namespace) -> str:
 def _settle(options: argparse.Namespace) -> str:
     path = f"/ops/calls/{quote(options.call_id, safe='')}/settle"
     return f"settled {_ask(options, 'POST', path, {'reason': options.reason})['settled']}"
+
+
+def _ask_pages(options: argparse.Namespace, path: str) -> list[Any]:
+    """Every row of a list, page by page."""
+    rows, cursor = [], ""
+    while True:
+        page = _ask(options, "GET", f"{path}?limit={PAGE_ROWS_MAX}&cursor={quote(cursor, safe='')}")
+        rows += page["items"]
+        cursor = page["next"]
+        if not cursor:
+            return rows
 
 
 def _ask(options: argparse.Namespace, method: str, path: str, body: dict[str, str] | None = None) -> Any:
@@ -219,7 +233,14 @@ def _token(options: argparse.Namespace) -> str:
         raise Told("--seconds is at least 1", USAGE)
     if not (options.folder / "issuer.json").exists():
         raise Told(f"there is no issuer in {options.folder}; `make demo` makes the one of the local stack")
-    return Issuer(options.folder).token(options.actor, *options.role, org=options.org, seconds=options.seconds)
+    return Issuer(options.folder).token(
+        options.actor,
+        *options.role,
+        org=options.org,
+        level=options.level,
+        party=options.party,
+        seconds=options.seconds,
+    )
 
 
 # --- policy ---------------------------------------------------------------------------------------------------------

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from datetime import date, datetime
 
 from libs.kernel.errors import NotFound
 from libs.runtime.database import borrowed
 from libs.runtime.wiring import Parts
 
-FAILED_ROWS_MAX = 100
-_LIST_SQL = f"""
+_LIST_SQL = """
 SELECT id, key, kind, reference, request, business_date, org, attempts, next_at AS since, error
-FROM calls WHERE status = 'failed' ORDER BY next_at, id LIMIT {FAILED_ROWS_MAX}
-"""  # noqa: S608 - a constant of this module
+FROM calls WHERE status = 'failed' AND id > $1 ORDER BY id LIMIT $2
+"""
 # Unknown, not pending: the worker asks the other side by our reference before it sends anything.
 _RETRY_SQL = """
 WITH told AS (SELECT pg_notify(current_schema() || '.calls', ''))
@@ -24,10 +24,26 @@ _SETTLE_SQL = (
 )
 
 
-async def list_failed(parts: Parts) -> list[dict[str, Any]]:
-    """The failed calls, oldest first, each with what was asked and why its answer was rejected."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedCall:
+    """One failed call: what was asked, in whose name, and why its answer was rejected."""
+
+    id: str
+    key: str
+    kind: str
+    reference: str
+    request: str
+    business_date: date
+    org: str
+    attempts: int
+    since: datetime
+    error: str
+
+
+async def list_failed(parts: Parts, *, after: str = "", limit: int = 100) -> list[FailedCall]:
+    """The failed calls behind the one called `after`, in the order of their ids."""
     async with borrowed(parts.engine) as driver:
-        return [dict(row) for row in await driver.fetch(_LIST_SQL)]
+        return [FailedCall(**row) for row in await driver.fetch(_LIST_SQL, after, limit)]
 
 
 async def retry(parts: Parts, call_id: str, *, actor: str, reason: str) -> None:

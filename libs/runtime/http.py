@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
@@ -22,8 +23,7 @@ from libs.runtime.tx import Cause, Tx, Unit, uuid7
 from libs.runtime.wiring import Parts
 
 KEY_CHARACTERS_MAX = 255
-PAGE_ROWS = 50
-PAGE_ROWS_MAX = 200
+EVENTS_HEADER = "silverbear-events"
 Command = Callable[[Tx], Awaitable[Any]]
 # A day as a caller writes it: far enough from the ends of the calendar that every rule can count days from it.
 Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2199, 12, 31))]
@@ -42,13 +42,41 @@ class MoneyIn(BaseModel):
         return Money(self.amount, self.currency)
 
 
-class RequestDoor:
-    """One request at the door of a service."""
+class OutOfReach(NotAllowed):
+    """What the request names belongs to a branch that is not the caller's business."""
 
-    def __init__(self, request: Request) -> None:
-        self.request = request
+
+class Stale(Rejection):
+    """`If-Match` names a version that is no longer there."""
+
+    status = 412
+
+
+class NotSeen(Rejection):
+    """The request would overwrite what its caller does not say to have seen."""
+
+    status = 428
+
+
+@dataclass(frozen=True, slots=True)
+class _Locked:
+    """What a command locks, whose it is from then on, and whether it may do so without `If-Match`."""
+
+    keys: Sequence[str]
+    owner: str
+    blindly: bool
+
+
+class RequestDoor:
+    """One request at the door of a service; without more, it is shut to whom a `party` claim binds to one partner."""
+
+    admits_parties = False
+
+    def __init__(self, request: Request, caller: Caller) -> None:
+        self.request, self.caller = request, caller
         self.parts: Parts = request.app.state.parts
-        self.caller: Caller = request.app.state.tokens.caller(request.headers.get("authorization", ""))
+        if caller.party and not self.admits_parties:
+            raise NotAllowed("party_not_admitted", "this door is not for partners")
 
     def require(self, *roles: str) -> None:
         """Let only callers with one of these roles pass; raises NotAllowed."""
@@ -62,16 +90,30 @@ class RequestDoor:
             raise RuntimeError(f"{self.parts.name} has no keyring: it names keyring_path in what it needs")
         return self.parts.keyring
 
+    def require_head_office(self) -> None:
+        """Let only those pass who act for the whole bank; raises NotAllowed."""
+        if not self.caller.everywhere:
+            raise NotAllowed("head_office_needed", "this is about every branch")
+
+    def require_reach(self, org: str) -> None:
+        """Let only those pass whose business the organisation unit `org` is; raises OutOfReach."""
+        if not self.caller.reaches(org):
+            raise OutOfReach("other_branch", "this belongs to another branch")
+
+    def _cause(self) -> Cause:
+        return Cause(
+            actor=self.caller.subject,
+            org=self.caller.org,
+            traceparent=self.request.headers.get("traceparent", "")[:55],
+        )
+
+
+class CommandDoor(RequestDoor):
+    """A request that may change something."""
+
     def new_id(self) -> str:
         """A new identifier (UUIDv7)."""
         return uuid7()
-
-    async def query(self, read: Command) -> Response:
-        """Run a read in one transaction and answer 200 with its result."""
-        async with self.parts.transaction() as unit:
-            opened = (await unit.sql("SELECT open FROM clock WHERE id = 1")) or [{"open": date.min}]
-            result = await read(Tx(unit, self._cause(), opened[0]["open"]))
-        return Response(to_json(result), media_type="application/json")
 
     async def once(self, command: Command, *, keys: Sequence[str], status: int = 200) -> Response:
         """Run a command whose answer may be kept nowhere: nothing of it is stored, and a repeat is judged anew.
@@ -82,6 +124,8 @@ class RequestDoor:
         await self._storable_body()
         async with self.parts.transaction() as unit:
             await unit.lock(keys)
+            for key in filter(unit.owner_of, keys):
+                self.require_reach(unit.owner_of(key))
             opened = await unit.sql("SELECT open FROM clock WHERE id = 1")
             if not opened:
                 raise _not_open()
@@ -91,26 +135,44 @@ class RequestDoor:
             raise result
         return Response(to_json(result), status_code=status, headers={**_JSON, "cache-control": "no-store"})
 
-    async def execute(self, command: Command, *, keys: Sequence[str], status: int = 200) -> Response:
+    async def execute(self, command: Command, *, keys: Sequence[str], owner: str = "", status: int = 200) -> Response:
         """Run a command: claim the idempotency key, act, store the answer, commit, respond.
 
         A repeat of the same request gets the first answer with `Idempotency-Replayed: true`; the same key with
-        another request is a 422; a concurrent repeat waits for the first. A rejection is stored like any answer.
+        another request is a 422; a concurrent repeat waits for the first. A rejection is stored like any answer, but
+        for those of the caller: whose token does not reach a key is judged anew each time. `If-Match` is about the
+        first of `keys`. `owner` is the organisation unit that the keys belong to from now on.
         """
+        return await self._execute(command, _Locked(keys, owner, blindly=True), status)
+
+    async def overwrite(self, command: Command, *, keys: Sequence[str], owner: str = "", status: int = 200) -> Response:
+        """Like execute, for a command that replaces what is there: then `If-Match` has to say what was seen."""
+        return await self._execute(command, _Locked(keys, owner, blindly=False), status)
+
+    async def _execute(self, command: Command, locks: _Locked, status: int) -> Response:
         key = self.request.headers.get("idempotency-key", "")
         if not 1 <= len(key) <= KEY_CHARACTERS_MAX or not key.isprintable():
             return problem(
                 400, "idempotency_key_invalid", f"send an Idempotency-Key of 1 to {KEY_CHARACTERS_MAX} characters"
             )
+        if locks.owner:
+            self.require_reach(locks.owner)
         fingerprint = await self._fingerprint()
         try:
-            return await self._first(command, keys, status, key, fingerprint)
+            return await self._first(command, locks, status, key, fingerprint)
+        except OutOfReach:
+            raise
         except Rejection as error:
             return await self._rejected(error, key, fingerprint)
 
-    async def _first(self, command: Command, keys: Sequence[str], status: int, key: str, fingerprint: str) -> Response:
+    async def _first(self, command: Command, locks: _Locked, status: int, key: str, fingerprint: str) -> Response:
         async with self.parts.command() as unit:
-            state = (await unit.sql(_ENTER_SQL, self.caller.subject, key, fingerprint, sorted(set(keys))))[0]
+            mine = (self.caller.subject, key)
+            state = (await unit.sql(_ENTER_SQL, *mine, fingerprint, sorted(set(locks.keys)), locks.owner))[0]
+            held = json.loads(state["locked"] or "[]")
+            for _, _, _, org in held:
+                if org:
+                    self.require_reach(org)
             rows_max = self.parts.settings.outbox_rows_max
             if not state["claimed"]:
                 return await self._replay(unit, key, fingerprint)
@@ -118,22 +180,33 @@ class RequestDoor:
                 raise _not_open()
             # Ids may lie far apart when one parked row stays behind: only then the rows are counted.
             if state["waiting"] >= rows_max and await unit.sql("SELECT 1 FROM outbox OFFSET $1 LIMIT 1", rows_max - 1):
-                await unit.sql(
-                    "DELETE FROM requests WHERE caller = $1 AND idempotency_key = $2", self.caller.subject, key
-                )
+                await unit.sql("DELETE FROM requests WHERE caller = $1 AND idempotency_key = $2", *mine)
                 return problem(503, "outbox_full", "events cannot be published just now", headers={"Retry-After": "5"})
-            unit.locked(json.loads(state["locked"] or "{}"))
+            before = {name: version - 1 for name, _, version, _ in held}
+            self._check_match(locks, before.get(next(iter(locks.keys), ""), 0), state["open"])
+            unit.locked((name, seq, locks.owner or org) for name, seq, _, org in held)
+            if locks.owner and any(org != locks.owner for _, _, _, org in held):
+                await unit.sql("UPDATE stream SET org = $2 WHERE key = ANY($1)", list(before), locks.owner)
             result = await command(Tx(unit, self._cause(), state["open"]))
             body = to_json(result).decode()
-            await unit.flush((self.caller.subject, key, str(status), json.dumps(_JSON), body))
-        return Response(body, status_code=status, headers=_JSON)
+            headers = {**_JSON, **({EVENTS_HEADER: ", ".join(unit.told())} if unit.told() else {})}
+            await unit.flush((*mine, str(status), json.dumps(headers), body))
+        return Response(body, status_code=status, headers=headers)
+
+    def _check_match(self, locks: _Locked, version: int, on: date) -> None:
+        """Raises Stale when `If-Match` names something else than what is there, NotSeen when it had to and does not."""
+        wanted = self.request.headers.get("if-match")
+        if wanted in (None, "*") and version and not locks.blindly:
+            raise NotSeen("if_match_needed", "this replaces what is there: send the ETag of what you saw")
+        if wanted is not None and not matches(wanted, etag(version, on) if version else ""):
+            raise Stale("precondition_failed", "it has changed since; look again")
 
     async def _rejected(self, error: Rejection, key: str, fingerprint: str) -> Response:
         """Store the rejection as the answer of this key, unless a twin was quicker."""
         body = problem_body(error.status, error.code, error.detail, **error.facts)
         headers = {"content-type": MEDIA_TYPE}
         async with self.parts.transaction() as unit:
-            claimed = await unit.sql(_ENTER_SQL, self.caller.subject, key, fingerprint, [])
+            claimed = await unit.sql(_ENTER_SQL, self.caller.subject, key, fingerprint, [], "")
             if not claimed[0]["claimed"]:
                 return await self._replay(unit, key, fingerprint)
             await unit.flush((self.caller.subject, key, str(error.status), json.dumps(headers), body))
@@ -159,6 +232,7 @@ class RequestDoor:
         """
         scope = self.request.scope  # the query as it came: its bytes need not be text
         content = f"{self.request.method} {scope['path']}?".encode() + scope["query_string"] + b"\n"
+        content += self.request.headers.get("if-match", "").encode() + b"\n"
         content += await self._storable_body()
         if self.parts.keyring is not None:
             return self.parts.keyring.digest(content, like)
@@ -169,13 +243,6 @@ class RequestDoor:
         if b"\\ud" in body.lower() and not _is_text(body):
             raise Invalid("unstorable_text", "text may not hold half of a surrogate pair")
         return body
-
-    def _cause(self) -> Cause:
-        return Cause(
-            actor=self.caller.subject,
-            org=self.caller.org,
-            traceparent=self.request.headers.get("traceparent", "")[:55],
-        )
 
 
 class BodyLimit:
@@ -204,23 +271,39 @@ IdempotencyKey = Annotated[
     Header(
         alias="Idempotency-Key",
         description=(
-            "Needed by every POST under /v1 whose answer is kept, which answers 400 `idempotency_key_invalid` without"
-            " it; other operations ignore it. Chosen by the caller, who puts no personal data into it: a repeat of the"
-            " same request gets the first answer again, and the same key with another request is a 422"
-            " `idempotency_key_reused`."
+            "Needed: without it the answer is 400 `idempotency_key_invalid`. Chosen by the caller, who puts no personal"
+            " data into it: a repeat of the same request gets the first answer again, the same key with another is a"
+            " 422 `idempotency_key_reused`."
         ),
     ),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": KEY_CHARACTERS_MAX}),
 ]
+IfMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        description=(
+            "The ETag of what the caller saw at this service; 412 `precondition_failed` when it has changed since."
+            " A command that replaces what is there answers 428 `if_match_needed` without it."
+        ),
+    ),
+    WithJsonSchema({"type": "string"}),
+]
 
 
-# A coroutine: FastAPI would run a plain function in a thread. The key is declared for the interface's document only;
-# `execute` reads and judges it, because a bad one is a problem of its own and no fault of the body.
-async def _door(request: Request, _key: IdempotencyKey = None) -> RequestDoor:
-    return RequestDoor(request)
+async def caller_of(request: Request) -> Caller:
+    """Who sends the request; raises Unauthenticated."""
+    caller: Caller = await request.app.state.tokens.caller(request.headers.get("authorization", ""))
+    return caller
 
 
-Door = Annotated[RequestDoor, Depends(_door)]
+# The headers are declared for the interface's document only; `execute` reads and judges them, because a bad one is a
+# problem of its own and no fault of the body.
+async def _door(request: Request, _key: IdempotencyKey = None, _match: IfMatch = None) -> CommandDoor:
+    return CommandDoor(request, await caller_of(request))
+
+
+Door = Annotated[CommandDoor, Depends(_door)]
 
 _JSON = {"content-type": "application/json"}
 _ENTER_SQL = """
@@ -228,12 +311,13 @@ WITH claim AS (
     INSERT INTO requests (caller, idempotency_key, fingerprint, status, headers, body)
     VALUES ($1, $2, $3, 0, '{}', '') ON CONFLICT DO NOTHING RETURNING 1
 ), locked AS (
-    INSERT INTO stream (key) SELECT unnest($4::text[]) ON CONFLICT (key) DO UPDATE SET seq = stream.seq
-    RETURNING key, seq
+    INSERT INTO stream (key, version, org) SELECT key, (SELECT count(*) FROM claim), $5 FROM unnest($4::text[]) AS key
+    ON CONFLICT (key) DO UPDATE SET version = stream.version + (SELECT count(*) FROM claim)
+    RETURNING key, seq, version, org
 )
 SELECT (SELECT count(*) FROM claim) AS claimed, (SELECT open FROM clock WHERE id = 1) AS open,
        (SELECT COALESCE(max(id) - min(id) + 1, 0) FROM outbox) AS waiting,
-       (SELECT json_object_agg(key, seq) FROM locked) AS locked
+       (SELECT json_agg(json_build_array(key, seq, version, org)) FROM locked) AS locked
 """
 
 
@@ -251,10 +335,12 @@ def _is_text(body: bytes) -> bool:
     return True
 
 
-def bounded(limit: int | None, *, most: int = PAGE_ROWS_MAX) -> int:
-    """A page size between 1 and `most`; raises Invalid outside."""
-    if limit is None:
-        return min(PAGE_ROWS, most)
-    if not 1 <= limit <= most:
-        raise Invalid("limit_out_of_range", f"limit is 1 to {most}")
-    return limit
+def etag(version: int, on: date) -> str:
+    """The entity tag of what a service knows under one key: it changes with every change, and with the business day."""
+    return f'"{version}.{on:%Y%m%d}"'
+
+
+def matches(wanted: str, tag: str) -> bool:
+    """Whether an If-Match or If-None-Match header names this tag (empty: there is nothing); `*` names any."""
+    names = {name.strip().removeprefix("W/") for name in wanted.split(",")}
+    return bool(tag) and ("*" in names or tag in names)

@@ -195,7 +195,11 @@ class Intake:
     async def open(self, arrivals: Sequence[Arrival]) -> None:
         """Lock the keys and read what is known of them: one statement each."""
         keys = sorted({arrival.key for arrival in arrivals})
-        await self.unit.lock(keys)
+        owners: dict[str, str] = {}
+        for arrival in arrivals:
+            if arrival.meta and arrival.meta.org:
+                owners.setdefault(arrival.key, arrival.meta.org)
+        await self.unit.lock(keys, owners)
         state = (await self.unit.sql(_STATE_SQL, keys, [arrival.event_id for arrival in arrivals]))[0]
         self._blocked = json.loads(state["blocked"] or "{}")
         self._cursor = {(publisher, key): seq for publisher, key, seq in json.loads(state["cursor"] or "[]")}

@@ -4,15 +4,16 @@ import asyncio
 import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
-from libs.kernel.errors import Rejection
+from libs.kernel.errors import Invalid, Rejection
 from libs.runtime import failed_calls, parking
 from libs.runtime.database import borrowed, is_transient, is_unstorable
 from libs.runtime.gate import AT_ONCE
-from libs.runtime.http import Door
+from libs.runtime.http import RequestDoor, caller_of
+from libs.runtime.paging import PAGE_ROWS, Cursor, Limit, Page, after, page
 from libs.runtime.problems import problem
 from libs.runtime.wiring import Parts
 
@@ -21,6 +22,20 @@ HEALTH_SECONDS_MAX = 1.0
 STATUS_SECONDS_MAX = 2.0
 APPLIED_SECONDS_MAX = 10.0
 """The inbox is counted row by row."""
+Key = Annotated[str, Path(max_length=255)]
+
+
+async def _operator(request: Request) -> RequestDoor:
+    """Operators run the platform for the whole bank: no branch is asked of them, and no idempotency key.
+
+    What they may change here is idempotent by nature: what was applied or discarded is not there a second time.
+    """
+    door = RequestDoor(request, await caller_of(request))
+    door.require("operator")
+    return door
+
+
+Operator = Annotated[RequestDoor, Depends(_operator)]
 
 
 @router.get("/health/live")
@@ -46,21 +61,25 @@ async def ready(request: Request) -> Response:
 
 
 @router.get("/ops/status")
-async def status(request: Request) -> Response:
+async def status(request: Request, _: Operator) -> Response:
     """Outbox, parked events, calls, timers, positions: one statement, one snapshot."""
+    return Response(to_json(await account(request)), media_type="application/json")
+
+
+async def account(request: Request) -> dict[str, Any]:
+    """What a service says of itself to its operators."""
     parts: Parts = request.app.state.parts
     async with asyncio.timeout(STATUS_SECONDS_MAX), borrowed(parts.engine) as driver:
         row: dict[str, Any] = dict(await driver.fetchrow(_STATUS_SQL))
     row.update(service=parts.name, paused=request.app.state.consumer.paused)
     row.update(reads=list(parts.reads), handles=sorted(parts.reactions))
-    return Response(to_json({k: _parsed(v) for k, v in row.items()}), media_type="application/json")
+    return {name: _parsed(value) for name, value in row.items()}
 
 
 @router.get("/ops/applied")
-async def applied(request: Request) -> Response:
+async def applied(door: Operator) -> Response:
     """How many events of each type took effect here, once each."""
-    parts: Parts = request.app.state.parts
-    async with asyncio.timeout(APPLIED_SECONDS_MAX), borrowed(parts.engine) as driver:
+    async with asyncio.timeout(APPLIED_SECONDS_MAX), borrowed(door.parts.engine) as driver:
         rows = await driver.fetch("SELECT type, count(*) FROM inbox GROUP BY type ORDER BY type")
     return Response(to_json({row["type"]: row["count"] for row in rows}), media_type="application/json")
 
@@ -80,27 +99,26 @@ class CallIn(BaseModel):
     reason: Reason
 
 
-@router.get("/ops/parked")
-async def parked(door: Door) -> Response:
-    """Parked keys, oldest first."""
-    door.require("operator")
-    return Response(to_json(await parking.list_parked(door.parts)), media_type="application/json")
+@router.get("/ops/parked", response_model=Page[parking.ParkedKey])
+async def parked(door: Operator, cursor: Cursor = "", limit: Limit = PAGE_ROWS) -> Response:
+    """Parked keys, oldest first, a page at a time."""
+    rows = await parking.list_parked(door.parts, after=_row(cursor), limit=limit + 1)
+    return Response(to_json(page(rows, limit, _name)), media_type="application/json")
 
 
-@router.get("/ops/parked/{key}")
-async def show(key: str, door: Door) -> Response:
-    """The parked and waiting events of one key in arrival order, 200 at most."""
-    door.require("operator")
-    return Response(to_json(await parking.show_parked(door.parts, key)), media_type="application/json")
+@router.get("/ops/parked/{key}", response_model=Page[parking.ParkedEvent])
+async def show(key: Key, door: Operator, cursor: Cursor = "", limit: Limit = PAGE_ROWS) -> Response:
+    """Every parked or waiting event of one key in the order of arrival, a page at a time."""
+    rows = await parking.show_parked(door.parts, key, after=_row(cursor), limit=limit + 1)
+    return Response(to_json(page(rows, limit, _name)), media_type="application/json")
 
 
 @router.post("/ops/parked/{key}/redrive")
-async def redrive(key: str, door: Door) -> Response:
-    """Apply the key's parked events again, in order; naturally idempotent, stops at the first that fails.
+async def redrive(key: Key, door: Operator) -> Response:
+    """Apply the key's parked events again, in order; idempotent by nature, stops at the first that fails.
 
     A long queue is applied as far as ten seconds take it; a repeat goes on from there.
     """
-    door.require("operator")
     try:
         applied = await parking.redrive(door.parts, key)
     except Exception as error:
@@ -112,34 +130,43 @@ async def redrive(key: str, door: Door) -> Response:
 
 
 @router.post("/ops/discarded/{event_id}")
-async def discard(event_id: str, body: DiscardIn, door: Door) -> Response:
+async def discard(event_id: Key, body: DiscardIn, door: Operator) -> Response:
     """Drop one parked event for good."""
-    door.require("operator")
     await parking.discard(door.parts, event_id, reason=body.reason)
     return Response(to_json({"discarded": event_id}), media_type="application/json")
 
 
-@router.get("/ops/calls")
-async def calls(door: Door) -> Response:
-    """Outbound calls whose answer the rules rejected, oldest first."""
-    door.require("operator")
-    return Response(to_json(await failed_calls.list_failed(door.parts)), media_type="application/json")
+@router.get("/ops/calls", response_model=Page[failed_calls.FailedCall])
+async def calls(door: Operator, cursor: Cursor = "", limit: Limit = PAGE_ROWS) -> Response:
+    """Outbound calls whose answer the rules rejected, a page at a time in the order of their ids."""
+    rows = await failed_calls.list_failed(door.parts, after=after(cursor), limit=limit + 1)
+    return Response(to_json(page(rows, limit, _name)), media_type="application/json")
 
 
 @router.post("/ops/calls/{call_id}/retry")
-async def retry(call_id: str, body: CallIn, door: Door) -> Response:
+async def retry(call_id: Key, body: CallIn, door: Operator) -> Response:
     """Take up a failed call again: the other side is asked by our reference before anything is sent."""
-    door.require("operator")
     await failed_calls.retry(door.parts, call_id, actor=door.caller.subject, reason=body.reason)
     return Response(to_json({"retried": call_id}), media_type="application/json")
 
 
 @router.post("/ops/calls/{call_id}/settle")
-async def settle(call_id: str, body: CallIn, door: Door) -> Response:
+async def settle(call_id: Key, body: CallIn, door: Operator) -> Response:
     """Give a failed call up for good: what follows from it is decided elsewhere."""
-    door.require("operator")
     await failed_calls.settle(door.parts, call_id, actor=door.caller.subject, reason=body.reason)
     return Response(to_json({"settled": call_id}), media_type="application/json")
+
+
+def _name(row: Any) -> str:
+    return str(row.id)
+
+
+def _row(cursor: str) -> int:
+    """The number of the last row seen; raises Invalid."""
+    name = after(cursor)
+    if name and not (name.isascii() and name.isdigit() and len(name) < 19):  # noqa: PLR2004 - what a bigint holds
+        raise Invalid("cursor_invalid", "this is no cursor of a page before")
+    return int(name or 0)
 
 
 def _parsed(value: Any) -> Any:

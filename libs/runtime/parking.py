@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from libs.kernel.errors import NotFound
@@ -10,35 +12,65 @@ from libs.runtime.database import borrowed
 from libs.runtime.inbound import BLAME_SQL, TIMER_TOPIC, Intake, ResumeFailed
 from libs.runtime.wiring import Parts
 
-PARKED_KEYS_MAX = 100
-KEY_ROWS_MAX = 200
 REDRIVE_SECONDS_MAX = 10.0
 PAGE_ROWS = 20
 """Nearly always the first row is the next one."""
 
 
-async def list_parked(parts: Parts, *, limit: int = PARKED_KEYS_MAX) -> list[dict[str, Any]]:
-    """Parked keys, oldest first: the culprit, why, and how many wait behind it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkedKey:
+    """One blocked key: the event that blocks it, why, and how many wait behind it."""
+
+    id: int
+    key: str
+    status: str
+    topic: str
+    event_id: str
+    type: str | None
+    reason: str
+    arrived: datetime
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkedEvent:
+    """One parked or waiting event as it came."""
+
+    id: int
+    status: str
+    topic: str
+    event_id: str
+    headers: str
+    payload: str
+    reason: str
+    arrived: datetime
+
+
+async def list_parked(parts: Parts, *, after: int = 0, limit: int = 100) -> list[ParkedKey]:
+    """Parked keys, oldest first, behind the row `after`."""
     async with borrowed(parts.engine) as driver:
         rows = await driver.fetch(
             "SELECT p.id, p.key, p.status, p.topic, p.event_id, p.headers->>'ce_type' AS type, p.reason, p.arrived,"
             " (SELECT count(*) FROM parked w WHERE w.key = p.key AND w.id <> p.id) AS waiting"
-            " FROM parked p WHERE p.id IN (SELECT min(id) FROM parked GROUP BY key) ORDER BY p.id LIMIT $1",
+            " FROM parked p WHERE p.id IN (SELECT min(id) FROM parked GROUP BY key) AND p.id > $1"
+            " ORDER BY p.id LIMIT $2",
+            after,
             limit,
         )
-        return [dict(row) for row in rows]
+        return [ParkedKey(**row) for row in rows]
 
 
-async def show_parked(parts: Parts, key: str) -> list[dict[str, Any]]:
-    """The first rows of one key in arrival order, each with its payload."""
+async def show_parked(parts: Parts, key: str, *, after: int = 0, limit: int = 100) -> list[ParkedEvent]:
+    """The rows of one key in arrival order behind the row `after`, with their payloads."""
     async with borrowed(parts.engine) as driver:
         rows = await driver.fetch(
             "SELECT id, status, topic, event_id, headers, payload, reason, arrived"
-            " FROM parked WHERE key = $1 ORDER BY id LIMIT $2",
+            " FROM parked WHERE key = $1 AND id > $2 ORDER BY id LIMIT $3",
             key,
-            KEY_ROWS_MAX,
+            after,
+            limit,
         )
-        return [dict(row) for row in rows]
+        return [ParkedEvent(**row) for row in rows]
 
 
 async def redrive(parts: Parts, key: str) -> int:

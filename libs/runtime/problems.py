@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from libs.kernel.errors import Rejection
 from libs.runtime.auth import Unauthenticated
 from libs.runtime.database import is_transient, is_unstorable
+from libs.runtime.keys import KeysUnavailable
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "2"
@@ -39,8 +40,10 @@ TITLES = {
     404: "Not found",
     405: "Method not allowed",
     409: "The present state does not admit this",
+    412: "What you looked at has changed",
     413: "The body is too large",
     422: "The request is invalid",
+    428: "Say what you looked at",
     431: "The headers are too large",
     500: "Internal error",
     503: "Try again shortly",
@@ -86,8 +89,11 @@ def rejected(error: Rejection) -> Response:
 
 def install(app: FastAPI) -> None:
     """Render every failure of `app` as a problem."""
-    log = structlog.get_logger()
+    _install_refusals(app)
+    _install_failures(app)
 
+
+def _install_refusals(app: FastAPI) -> None:
     @app.exception_handler(Rejection)
     async def on_rejection(_: Request, error: Rejection) -> Response:
         return rejected(error)
@@ -95,6 +101,11 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Unauthenticated)
     async def on_unauthenticated(_request: Request, _error: Unauthenticated) -> Response:
         return problem(401, "unauthenticated", headers={"WWW-Authenticate": "Bearer"})
+
+    @app.exception_handler(KeysUnavailable)
+    async def on_no_keys(_request: Request, _error: KeysUnavailable) -> Response:
+        headers = {"Retry-After": RETRY_AFTER_SECONDS}
+        return problem(503, "keys_unavailable", "the issuer's keys cannot be read", headers=headers)
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(_: Request, error: RequestValidationError) -> Response:
@@ -107,6 +118,10 @@ def install(app: FastAPI) -> None:
         if error.status_code < 400:  # noqa: PLR2004 - a redirection is no error
             return Response(status_code=error.status_code, headers=headers)
         return problem(error.status_code, HTTP_CODES.get(error.status_code, "bad_request"), headers=headers)
+
+
+def _install_failures(app: FastAPI) -> None:
+    log = structlog.get_logger()
 
     for kind in DATABASE_ERRORS:
         app.add_exception_handler(kind, _on_database)

@@ -17,19 +17,16 @@ from libs.runtime.database import open_engine
 from libs.runtime.gate import Gate
 from libs.runtime.http import BodyLimit
 from libs.runtime.keyring import Keyring
+from libs.runtime.openapi import PROBLEMS, Interface
 from libs.runtime.ops import router as ops_router
 from libs.runtime.policies import PolicyBook, read_profile
-from libs.runtime.problems import Problem, install
+from libs.runtime.problems import install
 from libs.runtime.relay import Relay
 from libs.runtime.settings import Settings, read_settings
 from libs.runtime.wiring import Parts, Reactions, Timers
 
 __all__ = ["Reactions", "Service", "Timers"]
 
-PROBLEMS: dict[int | str, dict[str, object]] = {
-    status: {"model": Problem, "content": {"application/problem+json": {}}}
-    for status in (400, 401, 403, 404, 409, 413, 422, 431, 503)
-}
 DRAIN_SECONDS_MAX = 2.5
 """For the batch and the calls under way at the end; then they are cut off and rolled back."""
 CUT_SECONDS_MAX = 1.0
@@ -58,7 +55,7 @@ class Service:
         self.reactions = {kind_of(body).type: reaction for body, reaction in reactions.items()}
         self.timers, self.partners, self._settings = timers, partners, settings
         self.needs = tuple(needs)
-        self.app = FastAPI(
+        self.app = Interface(
             title=f"Silverbear {name}",
             version="1",
             lifespan=self._lifespan,
@@ -105,8 +102,11 @@ class Service:
             workers.append(Caller(parts))
         tasks = [reading, *(asyncio.create_task(worker.run(), name=type(worker).__name__) for worker in workers)]
 
+        tasks.append(asyncio.create_task(Janitor(parts).run(), name="janitor"))
+
         def drain() -> None:
             parts.draining = True
+            tasks[-1].cancel()
             reading.cancel()  # the batch under way is rolled back and read again by another member of the group
             for worker in workers:
                 worker.close()

@@ -11,7 +11,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
@@ -31,6 +31,8 @@ PREFIXED = {"SILVERBEAR_TOKEN", "SILVERBEAR_ROLE_PASSWORD"}
 HELD_CONNECTIONS = 2
 """Relay and calls each keep a connection for themselves; every lane takes one more while it works."""
 
+Algorithm = Literal["ES256", "ES384", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]  # public keys only
+
 
 class Settings(BaseSettings):
     """Every setting of one service process; each field is read from the variable of its name in capitals."""
@@ -41,7 +43,19 @@ class Settings(BaseSettings):
     kafka_bootstrap: str = Field(pattern=r"^[^/\s]+:\d+(,[^/\s]+:\d+)*$")
     profile: str = Field("cn-branch", pattern=r"^[a-z0-9-]+$")
     topic_prefix: str = Field("", pattern=r"^[a-zA-Z0-9._-]{0,100}$")
-    jwks_path: Path
+    jwks_path: Path | None = None
+    """Where the issuer's public keys are: exactly one of this file, `jwks_url`, or an OIDC issuer by `issuer_url`."""
+    jwks_url: str = Field("", pattern=r"^(https?://.+)?$")
+    issuer_url: str = Field("", pattern=r"^(https?://.+)?$")
+    jwks_reread_seconds: int = Field(10, ge=0, le=3_600)
+    """A token that names an unknown key makes us read the keys again, at most once in this time."""
+    jwks_seconds_max: int = Field(600, ge=1, le=86_400)
+    """Keys older than this are read again, so that one taken back is not trusted for long."""
+    token_issuer: str = ""
+    """The `iss` that a token must carry; `issuer_url` unless set, and with neither it is not asked for."""
+    token_algorithms: list[Algorithm] = Field(["ES256", "RS256"], min_length=1)
+    token_roles_claim: str = "roles"  # noqa: S105 - a claim's name
+    """The claim that holds the roles: a name, or a path of names such as `realm_access.roles`."""
     keyring_path: Path | None = None
     """The master keys (libs/runtime/keyring.py); only a service that keeps personal data needs them."""
     token_audience: str = Field("silverbear", min_length=1)
@@ -61,6 +75,14 @@ class Settings(BaseSettings):
     requests_max: int = Field(64, ge=1, le=1_000)
     request_seconds_max: float = Field(20.0, gt=0, le=300)
     body_bytes_max: int = Field(262_144, ge=1_024, le=16_777_216)
+    waiters_max: int = Field(32, ge=1, le=999)
+    """Reads that may wait for an event at the same time, in one process; none of them holds a connection."""
+    wait_seconds_max: float = Field(5.0, gt=0, le=60)
+    requests_days_kept: int = Field(30, ge=1, le=3_650)
+    """How long the first answer to an idempotency key is kept for a repeat."""
+    calls_days_kept: int = Field(400, ge=30, le=36_500)
+    """How long a finished outbound call is kept; until then its reference is never called a second time."""
+    purge_seconds: int = Field(3_600, ge=1, le=86_400)
     session_timeout_ms: int = Field(10_000, ge=1_000, le=300_000)
     idle_timeout_ms: int | None = Field(None, ge=500)
     fault: str = Field("", pattern=rf"^$|^({'|'.join(POINTS)})(:[1-9]\d*)?$")
@@ -85,6 +107,14 @@ class Settings(BaseSettings):
     def idle_ms(self) -> int:
         """After how long PostgreSQL ends a transaction left idle: before Kafka gives the partitions away."""
         return self.idle_timeout_ms or min(8_000, self.session_timeout_ms * 4 // 5)
+
+    @model_validator(mode="after")
+    def _doors_agree(self) -> Self:
+        if sum(map(bool, (self.jwks_path, self.jwks_url, self.issuer_url))) != 1:
+            raise PydanticCustomError("jwks_path", "set exactly one of JWKS_PATH, JWKS_URL and ISSUER_URL")
+        if self.waiters_max >= self.requests_max:
+            raise PydanticCustomError("waiters_max", "must be fewer than REQUESTS_MAX: who waits is inside, too")
+        return self
 
     def target(self, name: str) -> str:
         """The base address of an outbound target: `core_bank` or `partner`."""
@@ -123,14 +153,18 @@ def _lacking(settings: Settings, needed: tuple[str, ...]) -> Iterator[tuple[str,
             yield name.upper(), "this service does not start without it"
 
 
+def _no_keys(path: Path) -> Iterator[tuple[str, str]]:
+    try:
+        if not KeySet.import_key_set(json.loads(path.read_text(encoding="utf-8"))).keys:
+            yield "JWKS_PATH", f"{path} holds no key"
+    except (OSError, ValueError, TypeError, KeyError, JoseError) as error:
+        yield "JWKS_PATH", f"{path} is not a readable key set: {type(error).__name__}"
+
+
 def _unreadable(settings: Settings) -> Iterator[tuple[str, str]]:
     """What the settings name and nobody can read: the key set, the keyring, the profile, a policy of the profile."""
-    try:
-        keys = KeySet.import_key_set(json.loads(settings.jwks_path.read_text(encoding="utf-8")))
-        if not keys.keys:
-            yield "JWKS_PATH", f"{settings.jwks_path} holds no key"
-    except (OSError, ValueError, TypeError, KeyError, JoseError) as error:
-        yield "JWKS_PATH", f"{settings.jwks_path} is not a readable key set: {type(error).__name__}"
+    if settings.jwks_path is not None:
+        yield from _no_keys(settings.jwks_path)
     try:
         if settings.keyring_path is not None:
             Keyring(settings.keyring_path)

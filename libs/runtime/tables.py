@@ -40,6 +40,8 @@ def _flow(metadata: MetaData) -> None:
         metadata,
         Column("key", Text, primary_key=True),
         Column("seq", BigInteger, nullable=False, server_default="0"),
+        Column("version", BigInteger, nullable=False, server_default="0", comment="counts the key's changes"),
+        Column("org", Text, nullable=False, server_default="", comment="whose the key is; empty: not known, or all's"),
         comment="last sequence published per key; its row lock makes one key's changes serial",
     )
     Table(
@@ -147,5 +149,6 @@ def _doors(metadata: MetaData) -> None:
         Column("headers", JSONB, nullable=False),
         Column("body", Text, nullable=False),
         Column("created", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        Index("ix_requests_created", "created", postgresql_using="brin"),  # rows come in this order; read to purge
         comment="the first answer to each idempotency key, replayed to a repeat of the same request",
     )

@@ -10,7 +10,7 @@ import json
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
@@ -75,29 +75,38 @@ class Unit:
         self.driver, self.service, self.policies, self.calendar = driver, service, policies, calendar
         self.keys = tuple(keys)
         self._seq: dict[str, int] = {}
+        self._owners: dict[str, str] = {}
         self._lots: dict[str, _Lot] = {}
         self._events: list[dict[str, Any]] = []
         self._calls: list[dict[str, Any]] = []
         self._timers: dict[tuple[str, str], dict[str, Any]] = {}
         self._cancelled: dict[tuple[str, str], None] = {}
 
-    async def lock(self, keys: Iterable[str]) -> None:
-        """Take the stream rows of `keys`, sorted; later units on the same keys wait for this one."""
+    async def lock(self, keys: Iterable[str], owners: Mapping[str, str] | None = None) -> None:
+        """Take the stream rows of `keys`, sorted; later units on the same keys wait for this one.
+
+        `owners` names the organisation unit of keys that had none so far; a key's owner never changes here.
+        """
         wanted = sorted(set(keys) - self._seq.keys())
         if not wanted:
             return
-        rows = await self.sql(
-            "INSERT INTO stream (key) SELECT unnest($1::text[]) ON CONFLICT (key) DO UPDATE SET seq = stream.seq"
-            " RETURNING key, seq",
-            wanted,
-        )
-        self._seq.update({row["key"]: row["seq"] for row in rows})
+        told = owners or {}
+        rows = await self.sql(_LOCK_SQL, wanted, [told.get(key, "") for key in wanted])
+        self.locked((row["key"], row["seq"], row["org"]) for row in rows)
+
+    def locked(self, rows: Iterable[tuple[str, int, str]]) -> None:
+        """Note keys whose stream rows this transaction holds: each with its last sequence and its owner."""
+        for key, seq, org in rows:
+            self._seq[key], self._owners[key] = seq, org
         self.keys = tuple(self._seq)
 
-    def locked(self, sequences: dict[str, int]) -> None:
-        """Note keys whose stream rows this transaction holds already, with their last sequences."""
-        self._seq.update(sequences)
-        self.keys = tuple(self._seq)
+    def owner_of(self, key: str) -> str:
+        """The organisation unit that a locked key belongs to; empty when none is known."""
+        return self._owners.get(key, "")
+
+    def told(self) -> tuple[str, ...]:
+        """The events queued so far, each as `type/id`."""
+        return tuple(f"{event['headers']['ce_type']}/{event['event_id']}" for event in self._events)
 
     async def sql(self, statement: str, *values: Any) -> list[dict[str, Any]]:
         """Run one statement ($1-style parameters) and return its rows."""
@@ -194,6 +203,13 @@ class Unit:
         return [{"key": key, "seq": self._seq[key]} for key in {event["key"]: None for event in self._events}]
 
 
+# Whoever locks a key may change what is kept under it: its version moves with the lock, at no cost of its own.
+_LOCK_SQL = """
+INSERT INTO stream (key, version, org) SELECT key, 1, org FROM unnest($1::text[], $2::text[]) AS k(key, org)
+ON CONFLICT (key) DO UPDATE
+SET version = stream.version + 1, org = CASE stream.org WHEN '' THEN excluded.org ELSE stream.org END
+RETURNING key, seq, org
+"""
 _OUTBOX_SQL = """
 WITH moved AS (
     UPDATE stream s SET seq = t.seq
@@ -288,7 +304,7 @@ class Tx:
             "ce_dataschema": f"/schemas/{kind.type}.json",
             "ce_businessdate": self.date.isoformat(),
             "ce_actor": self.actor,
-            "ce_org": self.org,
+            "ce_org": self.unit.owner_of(key) or self.org,
             "ce_policy": policy,
             "ce_causationid": self.cause.id,
             "traceparent": self.cause.traceparent,
@@ -308,7 +324,7 @@ class Tx:
                 "reference": reference,
                 "request": request,
                 "business_date": self.date.isoformat(),
-                **self._behind,
+                **self._behind(key),
             }
         )
 
@@ -318,12 +334,11 @@ class Tx:
         A day fires each timer once: one set for today or earlier fires with the next day.
         """
         due = max(due, self.date + timedelta(days=1))
-        self.unit.add_timer({"kind": kind, "ref": ref, "key": key, "due": due.isoformat(), **self._behind})
+        self.unit.add_timer({"kind": kind, "ref": ref, "key": key, "due": due.isoformat(), **self._behind(key)})
 
-    @property
-    def _behind(self) -> dict[str, str]:
+    def _behind(self, key: str) -> dict[str, str]:
         """For whom and in which trace something is put off, so that it goes on in their name."""
-        return {"org": self.org, "traceparent": self.cause.traceparent}
+        return {"org": self.unit.owner_of(key) or self.org, "traceparent": self.cause.traceparent}
 
     def cancel_timer(self, kind: str, *, ref: str) -> None:
         """Forget a timer; no error when there is none."""

@@ -19,6 +19,7 @@ from libs.runtime.keyring import Keyring
 from libs.runtime.policies import PolicyBook
 from libs.runtime.settings import Settings
 from libs.runtime.tx import Tx, Unit
+from libs.runtime.waiting import Waiting
 
 # One lock of the whole database: commands share it, whoever closes a day takes it alone. Taken before the command's
 # first statement, so that the date it reads is the date it commits under. Two numbers: a space of its own.
@@ -48,6 +49,7 @@ class Parts:
     open_on: date = date.min
     draining: bool = False
     """This process is ending: nothing new is taken in."""
+    waiting: Waiting = field(default_factory=Waiting)
     log: Any = field(default_factory=structlog.get_logger)
 
     @asynccontextmanager

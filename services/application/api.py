@@ -3,12 +3,16 @@
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from libs.events.application import Figures, InspectionFinding, Profile, SecurityOffer
 from libs.kernel.money import Money
-from libs.runtime.http import Day, Door, MoneyIn, bounded
+from libs.runtime.auth import BANK
+from libs.runtime.http import Day, Door, MoneyIn
+from libs.runtime.paging import PAGE_ROWS, Cursor, Limit, Page, after, page
+from libs.runtime.reading import ReadDoor
+from libs.runtime.tx import Tx
 from services.application import views
 from services.application.commands import decision, drawing, origination, people, servicing, workout
 from services.application.domain.facility import Application
@@ -16,6 +20,7 @@ from services.application.domain.identity import Person
 from services.application.domain.loan import Instalment
 from services.application.domain.people import APPROVER, CUSTOMER_MANAGER, REVIEWER, Staff
 from services.application.domain.review import Recommendation
+from services.application.store import STAFF
 
 router = APIRouter(prefix="/v1")
 
@@ -24,6 +29,7 @@ Word = Annotated[str, Field(min_length=1, max_length=64)]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 FacilityId = Annotated[str, Path(min_length=1, max_length=64)]
 LoanId = Annotated[str, Path(min_length=1, max_length=64)]
+StaffId = Annotated[str, Path(min_length=1, max_length=64)]
 
 
 class Body(BaseModel):
@@ -187,10 +193,19 @@ class WriteOffIn(Body):
 
 @router.post("/staff", status_code=201, response_model=Staff)
 async def register_staff(body: StaffIn, door: Door) -> Response:
-    """Enter an employee on the register, or a new role, level or training of one (admin)."""
+    """Enter an employee on the register, or a new role, level or training of one: then `If-Match` is needed (admin)."""
     door.require("admin")
     staff = Staff(**body.model_dump())
-    return await door.execute(lambda tx: people.register_staff(tx, staff), keys=[staff.staff_id], status=201)
+    return await door.overwrite(
+        lambda tx: people.register_staff(tx, staff), keys=[staff_key(staff.staff_id)], owner=staff.branch, status=201
+    )
+
+
+@router.get("/staff/{staff_id}", response_model=Staff)
+async def show_staff(staff_id: StaffId, door: ReadDoor) -> Response:
+    """One employee's entry on the register (admin, auditor)."""
+    door.require("admin", "auditor")
+    return await door.query(lambda tx: tx.get(STAFF, staff_id), key=staff_key(staff_id))
 
 
 @router.post("/referrals", status_code=201, response_model=origination.Referred)
@@ -205,6 +220,7 @@ async def receive_referral(body: ReferralIn, door: Door) -> Response:
     return await door.execute(
         lambda tx: origination.receive_referral(tx, door.keyring, facility_id, referral),
         keys=[facility_id],
+        owner=body.branch,
         status=201,
     )
 
@@ -312,30 +328,42 @@ async def write_off_loan(facility_id: FacilityId, loan_id: LoanId, body: WriteOf
     )
 
 
-@router.get("/facilities", response_model=views.FacilityPage)
-async def list_facilities(
-    door: Door,
-    after: Annotated[str, Query(max_length=64)] = "",
-    limit: int | None = None,
-) -> Response:
-    """Facilities by id, a page at a time: `after` is the last id seen. No personal data."""
-    size = bounded(limit)
-    return await door.query(lambda tx: views.facility_page(tx, after, size))
+@router.get("/facilities", response_model=Page[views.FacilityRow])
+async def list_facilities(door: ReadDoor, cursor: Cursor = "", limit: Limit = PAGE_ROWS) -> Response:
+    """Facilities of the caller's branch and those below it, a page at a time in the order of ids. No personal data."""
+    door.require(*BANK)
+    place, reach = after(cursor), door.caller.reach
+
+    async def read(tx: Tx) -> Page[views.FacilityRow]:
+        return page(await views.facilities(tx, place, limit + 1, reach), limit, lambda row: row.facility_id)
+
+    return await door.query(read)
 
 
 @router.get("/facilities/{facility_id}", response_model=views.FacilityView)
-async def show_facility(facility_id: FacilityId, door: Door) -> Response:
+async def show_facility(facility_id: FacilityId, door: ReadDoor) -> Response:
     """One facility's file: application, facts of the other services, decision. No personal data."""
-    return await door.query(lambda tx: views.facility_file(tx, facility_id))
+    door.require(*BANK)
+    return await door.query(lambda tx: views.facility_file(tx, facility_id), key=facility_id)
 
 
 @router.get("/loans/{loan_id}", response_model=views.LoanView)
-async def show_loan(loan_id: LoanId, door: Door) -> Response:
+async def show_loan(loan_id: LoanId, door: ReadDoor) -> Response:
     """One loan's account: schedule, arrears, class, provision, loss and recovery."""
-    return await door.query(lambda tx: views.loan_account(tx, loan_id))
+    door.require(*BANK)
+    return await door.query(
+        lambda tx: views.loan_account(tx, loan_id), key=lambda tx: views.facility_of_loan(tx, loan_id)
+    )
 
 
 @router.get("/portfolio", response_model=views.Portfolios)
-async def show_portfolio(door: Door) -> Response:
-    """Sums over all facilities by currency: granted, paid out, outstanding, lost, recovered, provision."""
-    return await door.query(views.portfolio)
+async def show_portfolio(door: ReadDoor) -> Response:
+    """Sums by currency over the caller's branch and those below it: granted, paid out, outstanding, lost, provision."""
+    door.require(*BANK)
+    reach = door.caller.reach
+    return await door.query(lambda tx: views.portfolio(tx, reach))
+
+
+def staff_key(staff_id: str) -> str:
+    """The key under which an entry of the staff register is kept: no facility has its name."""
+    return f"staff/{staff_id}"

@@ -3,10 +3,13 @@
 from datetime import date
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from libs.runtime.http import Day, Door, bounded
+from libs.runtime.http import Day, Door
+from libs.runtime.paging import PAGE_ROWS, Cursor, Limit, Page, after, page
+from libs.runtime.reading import ReadDoor
+from libs.runtime.tx import Tx
 from services.application import views
 from services.application.commands import identity
 from services.application.domain.identity import Asked, Consent
@@ -63,10 +66,10 @@ async def revoke_consent(facility_id: FacilityId, consent_id: ConsentId, door: D
 
 
 @router.get("/facilities/{facility_id}/borrower", response_model=views.BorrowerView)
-async def show_borrower(facility_id: FacilityId, door: Door) -> Response:
+async def show_borrower(facility_id: FacilityId, door: ReadDoor) -> Response:
     """Who the borrower is, masked, and the consents given (customer manager, privacy officer)."""
     door.require(CUSTOMER_MANAGER, PRIVACY_OFFICER)
-    return await door.query(lambda tx: views.borrower(tx, door.keyring, facility_id))
+    return await door.query(lambda tx: views.borrower(tx, door.keyring, facility_id), key=facility_id)
 
 
 @router.post("/facilities/{facility_id}/borrower/erasure", response_model=identity.Erased)
@@ -89,14 +92,18 @@ async def disclose_identity(body: AskedIn, door: Door) -> Response:
     )
 
 
-@router.get("/identity-disclosures", response_model=views.DisclosurePage)
-async def list_disclosures(
-    door: Door, after: Annotated[str, Query(max_length=64)] = "", limit: int | None = None
-) -> Response:
-    """Everything that was told and refused, oldest first, borrowers masked (privacy officer)."""
+@router.get("/identity-disclosures", response_model=Page[views.DisclosureRow])
+async def list_disclosures(door: ReadDoor, cursor: Cursor = "", limit: Limit = PAGE_ROWS) -> Response:
+    """Everything that was told and refused, oldest first, borrowers masked (privacy officer of the head office)."""
     door.require(PRIVACY_OFFICER)
-    size = bounded(limit)
-    return await door.query(lambda tx: views.disclosure_page(tx, door.keyring, after, size))
+    door.require_head_office()
+    place = after(cursor)
+
+    async def read(tx: Tx) -> Page[views.DisclosureRow]:
+        rows = await views.disclosures(tx, door.keyring, place, limit + 1)
+        return page(rows, limit, lambda row: row.disclosure_id)
+
+    return await door.query(read)
 
 
 @router.post("/data-keys/rewrapping", response_model=identity.Rewrapped)

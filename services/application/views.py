@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from libs.events.application import Difference, Figures
 from libs.kernel.money import Money, total
+from libs.runtime.auth import Reach, within
 from libs.runtime.keyring import Keyring
 from libs.runtime.tx import Tx
 from services.application.domain.classification import RiskClass
@@ -104,14 +105,6 @@ class FacilityRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FacilityPage:
-    """A page in the order of ids; ask again with `after` = `next`, empty at the end."""
-
-    items: tuple[FacilityRow, ...]
-    next: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ClassTotal:
     """One risk class: how many running loans, what they owe, what is provided for them."""
 
@@ -178,14 +171,6 @@ class DisclosureRow:
     policy: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DisclosurePage:
-    """A page, oldest first; ask again with `after` = `next`, empty at the end."""
-
-    items: tuple[DisclosureRow, ...]
-    next: str
-
-
 async def borrower(tx: Tx, keyring: Keyring, facility_id: str) -> BorrowerView:
     """The borrower of a facility, masked; raises NotFound."""
     facility = await tx.get(FACILITIES, facility_id)
@@ -198,19 +183,18 @@ async def borrower(tx: Tx, keyring: Keyring, facility_id: str) -> BorrowerView:
     )
 
 
-async def disclosure_page(tx: Tx, keyring: Keyring, after: str, limit: int) -> DisclosurePage:
+async def disclosures(tx: Tx, keyring: Keyring, after: str, limit: int) -> list[DisclosureRow]:
     """At most `limit` lines of the record of disclosures whose id comes after `after`; ids ascend with time."""
     rows = await tx.sql(
         "SELECT * FROM disclosures WHERE disclosure_id > $1 ORDER BY disclosure_id LIMIT $2", after, limit
     )
-    items = [
+    return [
         DisclosureRow(
             **{**row, "fields": tuple(map(Detail, json.loads(row["fields"])))},
             masked=await _masked(tx, keyring, row["borrower_id"]),
         )
         for row in rows
     ]
-    return DisclosurePage(items=tuple(items), next=items[-1].disclosure_id if len(items) == limit else "")
 
 
 async def _masked(tx: Tx, keyring: Keyring, borrower_id: str) -> dict[str, str]:
@@ -298,47 +282,48 @@ async def loan_account(tx: Tx, loan_id: str) -> LoanView:
     )
 
 
-async def facility_page(tx: Tx, after: str, limit: int) -> FacilityPage:
-    """At most `limit` facilities whose id comes after `after`."""
+async def facility_of_loan(tx: Tx, loan_id: str) -> str:
+    """The facility under which a loan was drawn; raises NotFound."""
+    return (await tx.get(LOANS, loan_id)).facility_id
+
+
+async def facilities(tx: Tx, after: str, limit: int, reach: Reach) -> list[FacilityRow]:
+    """At most `limit` facilities within reach whose id comes after `after`."""
     rows = await tx.sql(
-        "SELECT facility_id, external_ref, branch, status, grade, loan_id FROM facilities"
-        " WHERE facility_id > $1 ORDER BY facility_id LIMIT $2",
+        "SELECT facility_id, external_ref, branch, status, grade, loan_id FROM facilities"  # noqa: S608 - a constant
+        f" WHERE facility_id > $1 AND {within('branch', 3)} ORDER BY facility_id LIMIT $2",
         after,
         limit,
+        reach,
     )
-    items = tuple(FacilityRow(**{**row, "status": Status(row["status"])}) for row in rows)
-    return FacilityPage(items=items, next=items[-1].facility_id if len(items) == limit else "")
+    return [FacilityRow(**{**row, "status": Status(row["status"])}) for row in rows]
 
 
-_GRANTED_SQL = """
+_GRANTED_SQL = f"""
 SELECT currency, count(*) AS facilities, count(*) FILTER (WHERE status = 'refused') AS refused,
        COALESCE(sum("limit"), 0) AS granted
-FROM facilities GROUP BY currency ORDER BY currency
-"""
-_BOOK_SQL = """
-SELECT risk_class, count(*) FILTER (WHERE status = 'active') AS loans,
-       COALESCE(sum(amount) FILTER (WHERE disbursed_on IS NOT NULL), 0) AS disbursed,
+FROM facilities WHERE {within("branch", 1)} GROUP BY currency ORDER BY currency
+"""  # noqa: S608 - constants
+_BOOK_SQL = f"""
+SELECT risk_class, count(*) FILTER (WHERE l.status = 'active') AS loans,
+       COALESCE(sum(l.amount) FILTER (WHERE disbursed_on IS NOT NULL), 0) AS disbursed,
        COALESCE(sum(outstanding), 0) AS outstanding, COALESCE(sum(provision), 0) AS provision,
        COALESCE(sum(written_off), 0) AS written_off, COALESCE(sum(claim_paid), 0) AS claims_paid,
        COALESCE(sum(recovered), 0) AS recovered
-FROM loans WHERE currency = $1 GROUP BY risk_class
-"""
+FROM loans l JOIN facilities f USING (facility_id) WHERE l.currency = $1 AND {within("f.branch", 2)} GROUP BY risk_class
+"""  # noqa: S608 - constants
 
 
-async def portfolio(tx: Tx) -> Portfolios:
-    """The totals of the whole book and whether its provisions suffice."""
-    granted = await tx.sql(_GRANTED_SQL)
+async def portfolio(tx: Tx, reach: Reach) -> Portfolios:
+    """The totals of the book within reach and whether its provisions suffice."""
+    granted = await tx.sql(_GRANTED_SQL, reach)
     referred = sum(row["facilities"] for row in granted if not row["currency"])
-    books = [
-        await _book(tx, row["currency"], row["facilities"], row["refused"], row["granted"])
-        for row in granted
-        if row["currency"]
-    ]
+    books = [await _book(tx, reach, **row) for row in granted if row["currency"]]
     return Portfolios(as_of=tx.date, referred=referred, books=tuple(books))
 
 
-async def _book(tx: Tx, currency: str, facilities: int, refused: int, granted: Decimal) -> Portfolio:
-    rows = {RiskClass(row["risk_class"]): row for row in await tx.sql(_BOOK_SQL, currency)}
+async def _book(tx: Tx, reach: Reach, *, currency: str, facilities: int, refused: int, granted: Decimal) -> Portfolio:
+    rows = {RiskClass(row["risk_class"]): row for row in await tx.sql(_BOOK_SQL, currency, reach)}
 
     def summed(column: str) -> Money:
         return total((Money(row[column], currency) for row in rows.values()), currency)

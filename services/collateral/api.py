@@ -6,7 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from libs.runtime.auth import BANK
 from libs.runtime.http import Day, Door, MoneyIn
+from libs.runtime.reading import ReadDoor
 from services.collateral import views
 from services.collateral.commands import appraisals, prices, registrations, sales
 
@@ -133,6 +135,7 @@ async def sell_item(facility_id: FacilityId, item: ItemNumber, body: DisposalIn,
 
 
 @router.get("/facilities/{facility_id}", response_model=views.FacilityView)
-async def show_facility(facility_id: FacilityId, door: Door) -> Response:
+async def show_facility(facility_id: FacilityId, door: ReadDoor) -> Response:
     """The security of one facility and what it must carry."""
-    return await door.query(lambda tx: views.facility(tx, facility_id))
+    door.require(*BANK)
+    return await door.query(lambda tx: views.facility(tx, facility_id), key=facility_id)

@@ -3,11 +3,15 @@
 from decimal import Decimal
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from libs.events.guarantee import ShareOf
-from libs.runtime.http import Day, Door, MoneyIn, bounded
+from libs.runtime.auth import BANK, PARTNER
+from libs.runtime.http import Day, Door, MoneyIn
+from libs.runtime.paging import PAGE_ROWS, Cursor, Limit, Page, after, page
+from libs.runtime.reading import PartnerReadDoor
+from libs.runtime.tx import Tx
 from services.guarantee import views
 from services.guarantee.commands import agreements, covers
 from services.guarantee.domain.agreement import Agreement, Partner, ShareSource
@@ -110,19 +114,24 @@ async def admit_agreement(body: AgreementIn, door: Door) -> Response:
     )
 
 
-@router.get("/agreements", response_model=tuple[views.AgreementView, ...])
-async def list_agreements(
-    door: Door, after: Annotated[str, Query(pattern=r"^[A-Za-z0-9._-]{0,64}$")] = "", limit: int | None = None
-) -> Response:
-    """Agreements by code, with what is left of each capacity."""
-    most = bounded(limit)
-    return await door.query(lambda tx: views.agreements(tx, after, most))
+@router.get("/agreements", response_model=Page[views.AgreementView])
+async def list_agreements(door: PartnerReadDoor, cursor: Cursor = "", limit: Limit = PAGE_ROWS) -> Response:
+    """Agreements by code, with what is left of each capacity; a partner's own only."""
+    door.require(*BANK, PARTNER)
+    place, party = after(cursor), door.caller.party
+
+    async def read(tx: Tx) -> Page[views.AgreementView]:
+        rows = await views.agreements(tx, place, limit + 1, party)
+        return page(rows, limit, lambda row: row.agreement.code)
+
+    return await door.query(read)
 
 
 @router.get("/agreements/{code}", response_model=views.AgreementView)
-async def show_agreement(code: InPath, door: Door) -> Response:
-    """One agreement with what is left of its capacity."""
-    return await door.query(lambda tx: views.agreement(tx, code))
+async def show_agreement(code: InPath, door: PartnerReadDoor) -> Response:
+    """One agreement with what is left of its capacity; a partner's own only."""
+    door.require(*BANK, PARTNER)
+    return await door.query(lambda tx: views.agreement(tx, code, door.caller.party))
 
 
 @router.post("/facilities/{facility_id}/premium-payments", response_model=Cover)
@@ -133,6 +142,7 @@ async def pay_premium(facility_id: InPath, body: PremiumPaymentIn, door: Door) -
 
 
 @router.get("/facilities/{facility_id}", response_model=views.FacilityView)
-async def show_facility(facility_id: InPath, door: Door) -> Response:
-    """A facility's cover, its loans and claims."""
-    return await door.query(lambda tx: views.facility(tx, facility_id))
+async def show_facility(facility_id: InPath, door: PartnerReadDoor) -> Response:
+    """A facility's cover, its loans and claims; a partner's only where the cover is that partner's."""
+    door.require(*BANK, PARTNER)
+    return await door.query(lambda tx: views.facility(tx, facility_id, door.caller.party), key=facility_id)

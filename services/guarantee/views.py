@@ -36,27 +36,31 @@ class AgreementView:
     available: Money
 
 
-async def facility(tx: Tx, facility_id: str) -> FacilityView:
-    """Everything guarantee knows of one facility."""
+async def facility(tx: Tx, facility_id: str, party: str = "") -> FacilityView:
+    """Everything guarantee knows of one facility; for a partner only if the cover is its own, else NotFound."""
+    cover = next(iter(await tx.of(COVERS, facility_id)), None)
+    if party and (cover is None or cover.partner != party):
+        raise NotFound("not_found", f"no {CoverFile.__name__} {facility_id}")
     return FacilityView(
         file=await tx.get(FILES, facility_id),
-        cover=next(iter(await tx.of(COVERS, facility_id)), None),
+        cover=cover,
         loans=await tx.of(LOANS, facility_id),
         claims=await tx.of(CLAIMS, facility_id),
     )
 
 
-async def agreement(tx: Tx, code: str) -> AgreementView:
-    """One agreement with its capacity."""
-    found = await _agreements(tx, "WHERE a.code = $1", code)
+async def agreement(tx: Tx, code: str, party: str = "") -> AgreementView:
+    """One agreement with its capacity, of any partner or of `party` alone; raises NotFound."""
+    found = await _agreements(tx, "WHERE a.code = $1 AND $2 IN ('', a.partner_id)", code, party)
     if not found:
         raise NotFound("not_found", f"no agreement {code}")
     return found[0]
 
 
-async def agreements(tx: Tx, after: str, limit: int) -> tuple[AgreementView, ...]:
-    """At most `limit` agreements with a code after `after`, by code."""
-    return await _agreements(tx, "WHERE a.code > $1 ORDER BY a.code LIMIT $2::int", after, limit)
+async def agreements(tx: Tx, after: str, limit: int, party: str = "") -> tuple[AgreementView, ...]:
+    """At most `limit` agreements with a code after `after`, by code, of any partner or of `party` alone."""
+    rest = "WHERE a.code > $1 AND $3 IN ('', a.partner_id) ORDER BY a.code LIMIT $2::int"
+    return await _agreements(tx, rest, after, limit, party)
 
 
 async def _agreements(tx: Tx, rest: str, *values: Any) -> tuple[AgreementView, ...]:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
-from libs.runtime.http import Door
+from libs.runtime.reading import ReadDoor
 from services.incentive import views
 
 router = APIRouter(prefix="/v1", tags=["incentive"])
@@ -15,22 +15,24 @@ FILE_READERS = (*LEDGER_READERS, "inspector", "approver")
 
 
 @router.get("/facilities/{facility_id}", response_model=views.FacilityView)
-async def show_facility(facility_id: Id, door: Door) -> Response:
+async def show_facility(facility_id: Id, door: ReadDoor) -> Response:
     """Pay, findings and case of each loan under a facility."""
     door.require(*FILE_READERS)
-    return await door.query(lambda tx: views.facility(tx, facility_id))
+    return await door.query(lambda tx: views.facility(tx, facility_id), key=facility_id)
 
 
 @router.get("/staff/{staff_id}", response_model=views.PayAccount)
-async def show_pay_account(staff_id: Id, door: Door) -> Response:
-    """One person's pay account: their own, or anybody's for those who keep or audit pay."""
+async def show_pay_account(staff_id: Id, door: ReadDoor) -> Response:
+    """One person's pay account: their own, or anybody's for those at the head office who keep or audit pay."""
     if door.caller.subject != staff_id:
         door.require(*PAY_READERS)
+        door.require_head_office()
     return await door.query(lambda tx: views.pay_account(tx, staff_id))
 
 
 @router.get("/ledger", response_model=views.LedgerView)
-async def show_ledger(door: Door) -> Response:
-    """The balance of every account; the sums are zero."""
+async def show_ledger(door: ReadDoor) -> Response:
+    """The balance of every account over all branches; the sums are zero (head office)."""
     door.require(*LEDGER_READERS)
+    door.require_head_office()
     return await door.query(views.ledger)

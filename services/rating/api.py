@@ -1,4 +1,4 @@
-"""The door for people and systems: data providers deliver hard data, everyone with a token may read a rating."""
+"""The door for people and systems: data providers deliver hard data, everyone at the bank may read a rating."""
 
 from decimal import Decimal
 from typing import Annotated
@@ -7,7 +7,9 @@ from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from libs.kernel.money import Money
+from libs.runtime.auth import BANK
 from libs.runtime.http import Day, Door, MoneyIn
+from libs.runtime.reading import ReadDoor
 from services.rating import commands, views
 from services.rating.domain.sources import HardFigures, Product, Source, SourceRecord
 
@@ -99,6 +101,7 @@ async def receive_source(facility_id: FacilityId, body: SourceRecordIn, door: Do
 
 
 @router.get("/facilities/{facility_id}", response_model=views.FacilitySeen)
-async def show_facility(facility_id: FacilityId, door: Door) -> Response:
+async def show_facility(facility_id: FacilityId, door: ReadDoor) -> Response:
     """What rating knows and concluded about one facility."""
-    return await door.query(lambda tx: views.facility(tx, facility_id))
+    door.require(*BANK)
+    return await door.query(lambda tx: views.facility(tx, facility_id), key=facility_id)

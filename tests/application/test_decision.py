@@ -120,7 +120,7 @@ async def test_nobody_who_worked_on_the_file_decides_it(story: Story) -> None:
             "level": "head office",
             "trained_until": TRAINED,
         }
-        await story.bench.post("/v1/staff", body, role="admin")
+        await story.register(body)
         answer = await story.post("decision", {"decision": "approve"}, role="approver", actor=maker)
         assert (answer.status_code, answer.json()["code"]) == (403, "maker_is_checker")
 

@@ -119,7 +119,7 @@ async def test_an_investigator_whose_training_lapsed_is_not_named(story: Story) 
         "level": "sub-branch",
         "trained_until": "2025-09-07",
     }
-    assert (await story.bench.post("/v1/staff", lapsed, role="admin")).status_code == 201
+    await story.register(lapsed)
     answer = await story.submit()
     assert (answer.status_code, answer.json()["code"]) == (403, "training_lapsed")
 
@@ -142,9 +142,27 @@ async def test_only_an_admin_registers_staff_and_the_newest_record_counts(story:
     await story.bench.open(TODAY)
     body = {"staff_id": "li", "branch": "b1", "role": "reviewer", "level": "branch", "trained_until": TRAINED}
     assert (await story.bench.post("/v1/staff", body, role="customer_manager")).status_code == 403
-    for level in ("branch", "head office"):
-        answer = await story.bench.post("/v1/staff", {**body, "level": level}, role="admin")
-        assert (answer.status_code, answer.json()["level"]) == (201, level)
+    assert (await story.bench.post("/v1/staff", body, role="admin")).status_code == 201
+    promoted = {**body, "level": "head office"}
+    blind = await story.bench.post("/v1/staff", promoted, role="admin")
+    assert (blind.status_code, blind.json()["code"]) == (428, "if_match_needed")
+    seen = await story.bench.get("/v1/staff/li", role="admin")
+    answer = await story.bench.post("/v1/staff", promoted, role="admin", if_match=seen.headers["etag"])
+    assert (answer.status_code, answer.json()["level"]) == (201, "head office")
+    assert (await story.bench.get("/v1/staff/li", role="auditor")).json() == promoted
+
+
+async def test_nobody_takes_an_employee_of_another_branch_onto_their_own_register(story: Story) -> None:
+    await story.bench.open(TODAY)
+    body = {"staff_id": "li", "branch": "b1", "role": "reviewer", "level": "branch", "trained_until": TRAINED}
+    assert (await story.bench.post("/v1/staff", body, role="admin")).status_code == 201
+    seen = (await story.bench.get("/v1/staff/li", role="admin")).headers["etag"]
+    for org, branch in (("b2", "b2"), ("b2", "b1"), ("b1", "b2")):
+        moved = await story.bench.post("/v1/staff", {**body, "branch": branch}, role="admin", org=org, if_match=seen)
+        assert (moved.status_code, moved.json()["code"]) == (403, "other_branch")
+    moved = await story.bench.post("/v1/staff", {**body, "branch": "b2"}, role="admin", org="", if_match=seen)
+    assert moved.status_code == 201
+    assert (await story.bench.get("/v1/staff/li", role="admin", org="b1")).status_code == 403
 
 
 async def test_what_was_applied_for_travels_whole(story: Story) -> None:

@@ -17,7 +17,7 @@ import uvicorn
 from libs.events.application import LoanReclassified
 from libs.kernel.money import Money
 from libs.runtime import cli, policies
-from libs.runtime.auth import Issuer, TokenDoor
+from libs.runtime.auth import Caller, Issuer, TokenDoor
 from libs.runtime.cli import DONE, NO, UNREACHABLE, USAGE, main
 from libs.runtime.settings import Settings
 from services.guarantee.main import service as guarantee
@@ -150,7 +150,7 @@ def test_a_silent_service_is_told_apart_from_one_that_says_no(capsys: Say) -> No
     assert main(["events", "parked", "--url", "nonsense", "--token", "t"]) == UNREACHABLE
 
 
-def test_a_token_of_the_folder_opens_the_door_for_its_roles(tmp_path: Path, capsys: Say) -> None:
+async def test_a_token_of_the_folder_opens_the_door_for_its_roles(tmp_path: Path, capsys: Say) -> None:
     issuer = Issuer(tmp_path)
     line = [
         "token",
@@ -160,8 +160,7 @@ def test_a_token_of_the_folder_opens_the_door_for_its_roles(tmp_path: Path, caps
         "admin",
         "--actor",
         "ops",
-        "--org",
-        "b1",
+        *("--branch", "b1", "--level", "branch", "--party", "p1"),
         "--folder",
         str(tmp_path),
     ]
@@ -170,8 +169,8 @@ def test_a_token_of_the_folder_opens_the_door_for_its_roles(tmp_path: Path, caps
     settings = Settings(
         database_url="postgresql://nobody@nowhere/none", kafka_bootstrap="none:1", jwks_path=issuer.jwks_path
     )
-    caller = TokenDoor(settings).caller(f"Bearer {token}")
-    assert (caller.subject, caller.roles, caller.org) == ("ops", {"operator", "admin"}, "b1")
+    caller = await TokenDoor(settings).caller(f"Bearer {token}")
+    assert caller == Caller("ops", frozenset({"operator", "admin"}), "b1", "branch", "p1")
 
 
 def test_a_token_is_never_signed_by_an_issuer_that_nobody_knows(tmp_path: Path, capsys: Say) -> None:

@@ -61,7 +61,7 @@ class House:
         answers: dict[tuple[str, str], Any] = {
             ("GET", "/health/ready"): {"status": "ready"},
             ("GET", "/ops/status"): STATUS,
-            ("GET", "/ops/parked"): [ROW],
+            ("GET", "/ops/parked?limit=200"): {"items": [ROW], "next": ""},
             ("POST", "/ops/parked/f-9%2F..%2Fx/redrive"): {"applied": 3},
         }
         return httpx.Response(200, json=answers[request.method, path])
@@ -121,9 +121,9 @@ async def tell_three(console: Bench) -> None:
 async def test_the_list_goes_page_by_page_to_its_end(console: Bench) -> None:
     await tell_three(console)
     first = (await console.get("/v1/facilities?limit=2")).json()
-    second = (await console.get(f"/v1/facilities?limit=2&after={first['next']}")).json()
+    second = (await console.get(f"/v1/facilities?limit=2&cursor={first['next']}")).json()
     assert [[line["facility_id"] for line in page["items"]] for page in (first, second)] == [["f-1", "f-2"], ["f-3"]]
-    assert (first["next"], second["next"]) == ("f-2", "")
+    assert second["next"] == ""
     exact = (await console.get("/v1/facilities?limit=3")).json()
     assert exact["next"] == ""
 
@@ -149,15 +149,19 @@ async def test_a_facility_nobody_spoke_of_is_not_found(console: Bench) -> None:
     assert "f-1" in text_of(page)
 
 
-async def test_the_services_page_needs_no_token_and_shows_who_is_silent(console: Bench, house: House) -> None:
-    page = await console.http.get("/")
+async def test_the_services_page_asks_in_the_operators_name_and_shows_who_is_silent(
+    console: Bench, house: House
+) -> None:
+    page = await console.get("/", actor="op")
     text = text_of(page)
     assert page.status_code == 200
     assert "rating rating events parked 2025-09-01 3 12 s 1 (+2 waiting behind)" in text
     assert "guarantee guarantee does not answer" in text
     assert "console console not ready" in text
     assert "application unknown" in text
-    assert {authorization for _, _, authorization in house.seen} == {""}
+    asked = {(path, bool(authorization)) for _, path, authorization in house.seen}
+    assert asked == {("/health/ready", False), ("/ops/status", True)}
+    assert (await console.get("/", role="auditor")).status_code == 403
 
 
 async def test_a_service_that_answers_nonsense_is_shown_as_not_answering(
@@ -167,7 +171,7 @@ async def test_a_service_that_answers_nonsense_is_shown_as_not_answering(
         return httpx.Response(200, json=["not", "a", "status"])
 
     monkeypatch.setattr(neighbours, "open_client", lambda: httpx.AsyncClient(transport=httpx.MockTransport(nonsense)))
-    assert "rating rating does not answer" in text_of(await console.http.get("/"))
+    assert "rating rating does not answer" in text_of(await console.get("/"))
 
 
 async def test_the_events_page_counts_types_and_names_readers(console: Bench, house: House) -> None:
@@ -285,7 +289,8 @@ async def test_parked_shows_every_service_with_the_visitors_own_token(console: B
     assert "loan.cured.v1" in text
     assert "guarantee Not known: does not answer" in text
     assert "console Nothing is parked." in text
-    asked = [authorization for _, path, authorization in house.seen if path == "/ops/parked"]
+    asked = [authorization for _, path, authorization in house.seen if path.startswith("/ops/parked")]
+    assert asked
     assert all(authorization.startswith("Bearer ey") for authorization in asked)
 
 

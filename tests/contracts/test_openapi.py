@@ -55,7 +55,7 @@ def without_refusals(document: Document) -> list[str]:
         f"{method} {path} {status}"
         for method, path, operation in operations(document)
         for status in REFUSALS
-        if MEDIA_TYPE not in operation["responses"].get(status, {}).get("content", {})
+        if [*operation["responses"].get(status, {}).get("content", {})] != [MEDIA_TYPE]
     ]
 
 
@@ -71,6 +71,15 @@ def without_key(document: Document) -> list[str]:
         if not told or not schema.items() <= told[0]["schema"].items():
             found.append(f"{method} {path}")
     return found
+
+
+def unguarded(document: Document) -> list[str]:
+    """Operations that do not say that they need a token, though only the health of a process is open."""
+    return [
+        f"{method} {path}"
+        for method, path, operation in operations(document)
+        if not path.startswith("/health/") and operation.get("security") != [{"bearer": []}]
+    ]
 
 
 def misplaced(service: Service) -> list[str]:
@@ -113,6 +122,20 @@ def test_every_operation_documents_its_refusals_as_problems(document: Document) 
     assert {"type", "title", "status", "code"} <= set(problem["required"])
 
 
+def test_every_operation_but_health_says_that_it_needs_a_token(document: Document) -> None:
+    assert unguarded(document) == []
+    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+
+
+def test_every_question_can_wait_and_tells_its_version(document: Document) -> None:
+    for method, path, operation in operations(document):
+        if method == "GET" and path.startswith("/v1/"):
+            names = {parameter["name"] for parameter in operation["parameters"]}
+            assert {"after_event", "If-None-Match"} <= names, path
+            assert "304" in operation["responses"], path
+            assert "ETag" in operation["responses"]["200"]["headers"], path
+
+
 def test_every_command_documents_its_idempotency_key(document: Document) -> None:
     assert without_key(document) == []
 
@@ -139,6 +162,7 @@ def test_planted_faults_are_caught() -> None:
     }
     assert undescribed(spoilt) == ["POST /v1/loans", "GET /v1/loans"]
     assert without_refusals(spoilt)[0] == "POST /v1/loans 400"
+    assert unguarded(spoilt) == ["POST /v1/loans", "GET /v1/loans"]
     assert len(without_refusals(spoilt)) == 2 * len(REFUSALS)
     assert without_key(spoilt) == ["POST /v1/loans"]
     key = {"name": "Idempotency-Key", "in": "header", "description": "or 400", "schema": {"type": "string"}}

@@ -61,7 +61,7 @@ async def test_terms_that_cannot_be_are_invalid(bench: Benches, change: dict[str
         await admit(b)
         answer = await b.post("/v1/agreements", {**AGREED, **change}, role="admin")
         assert (answer.status_code, answer.json()["code"]) == (422, code)
-        assert (await b.get("/v1/agreements")).json() == []
+        assert (await b.get("/v1/agreements")).json() == {"items": [], "next": ""}
 
 
 async def test_a_repeated_admission_gets_the_first_answer(bench: Benches) -> None:
@@ -77,10 +77,15 @@ async def test_agreements_are_listed_by_code_with_what_is_left(bench: Benches) -
     async with bench(service) as b:
         await admit(b, AGREED, NAMED)
         await b.react(ONE.submitted(), ONE.rated(), on=DAY)
-        listed = (await b.get("/v1/agreements?limit=1&after=named")).json()
-        assert [entry["agreement"]["code"] for entry in listed] == ["reg-4321"]
+        first = (await b.get("/v1/agreements?limit=1")).json()
+        for code in ("early", "middle", "zone"):  # admitted between two pages
+            await b.post("/v1/agreements", {**AGREED, "code": code}, role="admin")
+        rest = (await b.get(f"/v1/agreements?cursor={first['next']}")).json()
+        listed = [*first["items"], *rest["items"]]
+        assert [entry["agreement"]["code"] for entry in listed] == ["named", "reg-4321", "zone"]
+        assert rest["next"] == ""
         shown = (await b.get("/v1/agreements/reg-4321")).json()
-        assert shown == listed[0]
+        assert shown == listed[1]
         assert {name: shown[name]["amount"] for name in ("capacity", "reserved", "bound", "available")} == {
             "capacity": "1000000.00",
             "reserved": "80000.00",

@@ -18,7 +18,7 @@ import httpx
 from libs.events.catalogue import CATALOGUE
 from libs.events.clock import DayClosed
 from libs.events.envelope import kind_of
-from libs.runtime.auth import Issuer, TokenDoor
+from libs.runtime.auth import HEAD_OFFICE, Issuer, TokenDoor
 from libs.runtime.calls import Answer, Caller
 from libs.runtime.consumer import Consumer
 from libs.runtime.daybreak import Daybreak
@@ -75,17 +75,22 @@ class Bench:
         self.parts.open_on = day
 
     async def post(
-        self, path: str, body: Any, *, role: str, actor: str = "", org: str = "b1", key: str = ""
+        self, path: str, body: Any, *, role: str, actor: str = "", org: str = "b1", key: str = "", **headers: str
     ) -> httpx.Response:
         """POST as `actor` (default: the role's name) with a fresh idempotency key unless one is given."""
-        token = self.issuer.token(actor or role, role, org=org)
-        headers = {"authorization": f"Bearer {token}", "idempotency-key": key or str(uuid.uuid4())}
-        return await self.http.post(path, json=body, headers=headers)
+        sent = {**self.bearer(actor or role, role, org=org), "idempotency-key": key or str(uuid.uuid4())}
+        return await self.http.post(path, json=body, headers={**sent, **_named(headers)})
 
-    async def get(self, path: str, *, role: str = "operator", actor: str = "", org: str = "b1") -> httpx.Response:
-        """GET as `actor`."""
-        token = self.issuer.token(actor or role, role, org=org)
-        return await self.http.get(path, headers={"authorization": f"Bearer {token}"})
+    async def get(
+        self, path: str, *, role: str = "operator", actor: str = "", org: str = "", **headers: str
+    ) -> httpx.Response:
+        """GET as `actor` of a branch, or without one of the head office."""
+        return await self.http.get(path, headers={**self.bearer(actor or role, role, org=org), **_named(headers)})
+
+    def bearer(self, actor: str, role: str, *, org: str = "", party: str = "") -> dict[str, str]:
+        """The header of somebody with a role, of a branch or else of the head office, or of a partner."""
+        level = "" if org or party else HEAD_OFFICE
+        return {"authorization": f"Bearer {self.issuer.token(actor, role, org=org, level=level, party=party)}"}
 
     async def react(self, *bodies: Any, on: date, key: str = "") -> None:
         """Deliver events as one batch, each with the next sequence of its publisher and key."""
@@ -166,3 +171,8 @@ class Bench:
         }
         payload = adapter_of(kind.body).dump_json(body).decode()
         return Arrival(kind.topic, 0, self._offset, headers, payload, read_meta(headers))
+
+
+def _named(headers: dict[str, str]) -> dict[str, str]:
+    """Keywords as header names."""
+    return {name.replace("_", "-"): value for name, value in headers.items()}

@@ -121,7 +121,8 @@ class Killer:
 def rebuild(platform: stack.Stack, service: str) -> Rebuilt:
     """Stop a reader, empty its schema, and let it read everything again with relay and calls off."""
     url, name = platform.urls[service][0], f"{service}-1"
-    reached = _positions(url)
+    token = platform.issuer.token("driver", "operator")
+    reached = _positions(url, token)
     before = wait(_knowledge(platform, service))
     terminate(platform.children.pop(name))
     wait(_empty(platform.admin_url, service))
@@ -133,15 +134,16 @@ def rebuild(platform: stack.Stack, service: str) -> Rebuilt:
     child = platform.start(name, f"services.{service}.main:app", int(url.rpartition(":")[2]), logs, off)
     child.wait_ready(f"{url}/health/ready", timeout_s=REBUILD_SECONDS)
     deadline = time.monotonic() + REBUILD_SECONDS
-    while _positions(url) != reached:
+    while _positions(url, token) != reached:
         child.check_running()
-        assert time.monotonic() < deadline, f"{service} read {_positions(url)} of {reached}"
+        assert time.monotonic() < deadline, f"{service} read {_positions(url, token)} of {reached}"
         time.sleep(0.1)
     return Rebuilt(before, wait(_knowledge(platform, service)))
 
 
-def _positions(url: str) -> dict[str, dict[str, int]]:
-    with httpx.Client(trust_env=False) as http:
+def _positions(url: str, token: str) -> dict[str, dict[str, int]]:
+    headers = {"authorization": f"Bearer {token}"}
+    with httpx.Client(trust_env=False, headers=headers) as http:
         found: dict[str, dict[str, int]] = http.get(f"{url}/ops/status").json()["positions"]
         return found
 

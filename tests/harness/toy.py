@@ -25,6 +25,7 @@ from libs.kernel.money import Money
 from libs.runtime import migrate
 from libs.runtime.calls import Answer, Outbound
 from libs.runtime.http import Door
+from libs.runtime.reading import ReadDoor
 from libs.runtime.service import Service
 from libs.runtime.shelf import Shelf
 from libs.runtime.tables import service_metadata
@@ -108,9 +109,10 @@ class ReferIn(BaseModel):
 
     facility_id: str
     name: str
+    branch: str = ""
 
 
-router = APIRouter()
+router, reading = APIRouter(), APIRouter()
 
 
 @router.post("/referrals", status_code=201)
@@ -124,13 +126,24 @@ async def refer(body: ReferIn, door: Door) -> Response:
         await note(tx, body.facility_id, body.name)
         return {"event": tx.publish(referral(body.facility_id, body.name))}
 
-    return await door.execute(command, keys=[body.facility_id], status=201)
+    return await door.execute(command, keys=[body.facility_id], owner=body.branch, status=201)
 
 
-@router.get("/tallies/{facility_id}")
-async def tally_of(facility_id: str, door: Door) -> Response:
+@router.post("/replacements")
+async def replace(body: ReferIn, door: Door) -> Response:
+    """Put one word in the place of all that was noted."""
+
+    async def command(tx: Tx) -> dict[str, str]:
+        tx.put(TALLY, Tally(body.facility_id, (body.name,)))
+        return {}
+
+    return await door.overwrite(command, keys=[body.facility_id], owner=body.branch)
+
+
+@reading.get("/tallies/{facility_id}")
+async def tally_of(facility_id: str, door: ReadDoor) -> Response:
     """What is known of a facility."""
-    return await door.query(lambda tx: tx.get(TALLY, facility_id))
+    return await door.query(lambda tx: tx.get(TALLY, facility_id), key=facility_id)
 
 
 @router.post("/payments")
@@ -207,7 +220,7 @@ def toy(name: str) -> Service:
             reactions={InformationVerified: on_verified},
             timers={"remind": _reminded},
             partners={"pay": Outbound(target="core_bank", send=_send, inquire=_inquire, answered=_paid)},
-            routers=[router],
+            routers=[router, reading],
         )
     return Service(
         name=name,
@@ -216,7 +229,7 @@ def toy(name: str) -> Service:
         reactions={ReferralReceived: on_referral},
         timers={},
         partners={},
-        routers=[],
+        routers=[reading],
     )
 
 

@@ -1,9 +1,12 @@
-"""Who may use which door: the expected list, written by hand, against which the routes of every service are held.
+"""Who may use which door, about what: the expected list, written by hand, against which every route is held.
 
 A path that stands here for no route, or a route that stands not here, fails tests/hostile/test_roles.py.
 """
 
 from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
 
 from services.application.main import service as application
 from services.collateral.main import service as collateral
@@ -14,111 +17,143 @@ from services.rating.main import service as rating
 
 SERVICES = {each.name: each for each in (application, collateral, console, guarantee, incentive, rating)}
 
-NOBODY_ASKED = frozenset({"nobody is asked for a token"})
-ANY_TOKEN = frozenset({"any good token"})
+
+class About(StrEnum):
+    """What a door is about, and so what decides beside the role."""
+
+    NOBODY = "nobody in particular"
+    BRANCH = "one branch: another branch is turned away, 403 other_branch"
+    LIST = "many branches: each sees what is within its reach"
+    BANK = "the whole bank: only the head office, 403 head_office_needed"
+
+
+class Rule(NamedTuple):
+    """Who may use a door (empty: nobody is asked for a token), what it is about, and whether partners may ask too."""
+
+    roles: frozenset[str]
+    about: About = About.NOBODY
+    partners: bool = False
+
+
+OPEN = Rule(frozenset())
+BANK = frozenset(
+    {
+        *("admin", "appraiser", "approver", "auditor", "core_bank", "customer_manager", "data_provider"),
+        *("disposal_agent", "inspector", "operator", "reviewer", "risk_director"),
+    }
+)
 READERS = frozenset({"operator", "auditor", "admin"})
+OPERATOR = Rule(frozenset({"operator"}))
 
 
-def _roles(*names: str) -> frozenset[str]:
-    return frozenset(names)
+def _branch(*names: str) -> Rule:
+    return Rule(frozenset(names), About.BRANCH)
+
+
+def _bank(*names: str) -> Rule:
+    return Rule(frozenset(names), About.BANK)
+
+
+def _nobodys(*names: str) -> Rule:
+    return Rule(frozenset(names))
 
 
 COMMON = {
-    "GET /openapi.json": NOBODY_ASKED,
-    "GET /docs": NOBODY_ASKED,
-    "GET /docs/oauth2-redirect": NOBODY_ASKED,
-    "GET /redoc": NOBODY_ASKED,
-    "GET /health/live": NOBODY_ASKED,
-    "GET /health/ready": NOBODY_ASKED,
-    "GET /ops/status": NOBODY_ASKED,
-    "GET /ops/applied": NOBODY_ASKED,
-    "GET /ops/parked": _roles("operator"),
-    "GET /ops/parked/{key}": _roles("operator"),
-    "POST /ops/parked/{key}/redrive": _roles("operator"),
-    "POST /ops/discarded/{event_id}": _roles("operator"),
-    "GET /ops/calls": _roles("operator"),
-    "POST /ops/calls/{call_id}/retry": _roles("operator"),
-    "POST /ops/calls/{call_id}/settle": _roles("operator"),
+    "GET /openapi.json": OPEN,
+    "GET /docs": OPEN,
+    "GET /docs/oauth2-redirect": OPEN,
+    "GET /redoc": OPEN,
+    "GET /health/live": OPEN,
+    "GET /health/ready": OPEN,
+    "GET /ops/status": OPERATOR,
+    "GET /ops/applied": OPERATOR,
+    "GET /ops/parked": OPERATOR,
+    "GET /ops/parked/{key}": OPERATOR,
+    "POST /ops/parked/{key}/redrive": OPERATOR,
+    "POST /ops/discarded/{event_id}": OPERATOR,
+    "GET /ops/calls": OPERATOR,
+    "POST /ops/calls/{call_id}/retry": OPERATOR,
+    "POST /ops/calls/{call_id}/settle": OPERATOR,
 }
-OWN: dict[str, dict[str, frozenset[str]]] = {
+OWN: dict[str, dict[str, Rule]] = {
     "application": {
-        "POST /v1/staff": _roles("admin"),
-        "POST /v1/referrals": _roles("customer_manager"),
-        "POST /v1/facilities/{facility_id}/application": _roles("customer_manager"),
-        "POST /v1/facilities/{facility_id}/investigations": _roles("customer_manager"),
-        "POST /v1/facilities/{facility_id}/investigations/resolution": _roles("customer_manager", "reviewer"),
-        "POST /v1/facilities/{facility_id}/review": _roles("reviewer"),
-        "POST /v1/facilities/{facility_id}/decision": _roles("approver"),
-        "POST /v1/facilities/{facility_id}/contract": _roles("customer_manager"),
-        "POST /v1/facilities/{facility_id}/drawdowns": _roles("customer_manager"),
-        "POST /v1/facilities/{facility_id}/loans/{loan_id}/repayments": _roles("core_bank"),
-        "POST /v1/facilities/{facility_id}/loans/{loan_id}/inspections": _roles("inspector"),
-        "POST /v1/facilities/{facility_id}/loans/{loan_id}/write-off": _roles("approver"),
-        "GET /v1/facilities": ANY_TOKEN,
-        "GET /v1/facilities/{facility_id}": ANY_TOKEN,
-        "GET /v1/loans/{loan_id}": ANY_TOKEN,
-        "GET /v1/portfolio": ANY_TOKEN,
-        "POST /v1/facilities/{facility_id}/consents": _roles("customer_manager"),
-        "POST /v1/facilities/{facility_id}/consents/{consent_id}/revocation": _roles(
+        "POST /v1/staff": _branch("admin"),
+        "GET /v1/staff/{staff_id}": _branch("admin", "auditor"),
+        "POST /v1/referrals": _branch("customer_manager"),
+        "POST /v1/facilities/{facility_id}/application": _branch("customer_manager"),
+        "POST /v1/facilities/{facility_id}/investigations": _branch("customer_manager"),
+        "POST /v1/facilities/{facility_id}/investigations/resolution": _branch("customer_manager", "reviewer"),
+        "POST /v1/facilities/{facility_id}/review": _branch("reviewer"),
+        "POST /v1/facilities/{facility_id}/decision": _branch("approver"),
+        "POST /v1/facilities/{facility_id}/contract": _branch("customer_manager"),
+        "POST /v1/facilities/{facility_id}/drawdowns": _branch("customer_manager"),
+        "POST /v1/facilities/{facility_id}/loans/{loan_id}/repayments": _branch("core_bank"),
+        "POST /v1/facilities/{facility_id}/loans/{loan_id}/inspections": _branch("inspector"),
+        "POST /v1/facilities/{facility_id}/loans/{loan_id}/write-off": _branch("approver"),
+        "GET /v1/facilities": Rule(BANK, About.LIST),
+        "GET /v1/facilities/{facility_id}": Rule(BANK, About.BRANCH),
+        "GET /v1/loans/{loan_id}": Rule(BANK, About.BRANCH),
+        "GET /v1/portfolio": Rule(BANK, About.LIST),
+        "POST /v1/facilities/{facility_id}/consents": _branch("customer_manager"),
+        "POST /v1/facilities/{facility_id}/consents/{consent_id}/revocation": _branch(
             "customer_manager", "privacy_officer"
         ),
-        "GET /v1/facilities/{facility_id}/borrower": _roles("customer_manager", "privacy_officer"),
-        "POST /v1/facilities/{facility_id}/borrower/erasure": _roles("privacy_officer"),
-        "POST /v1/identity-disclosures": _roles("identity_reader"),
-        "GET /v1/identity-disclosures": _roles("privacy_officer"),
-        "POST /v1/data-keys/rewrapping": _roles("privacy_officer"),
+        "GET /v1/facilities/{facility_id}/borrower": _branch("customer_manager", "privacy_officer"),
+        "POST /v1/facilities/{facility_id}/borrower/erasure": _branch("privacy_officer"),
+        "POST /v1/identity-disclosures": _branch("identity_reader"),
+        "GET /v1/identity-disclosures": _bank("privacy_officer"),
+        "POST /v1/data-keys/rewrapping": _nobodys("privacy_officer"),
     },
     "collateral": {
-        "POST /v1/facilities/{facility_id}/items/{item}/appraisals": _roles("appraiser"),
-        "POST /v1/facilities/{facility_id}/items/{item}/registrations": _roles("customer_manager"),
-        "POST /v1/facilities/{facility_id}/items/{item}/junior-registrations": _roles("risk_director"),
-        "POST /v1/facilities/{facility_id}/items/{item}/disposal": _roles("disposal_agent"),
-        "POST /v1/indices": _roles("data_provider"),
-        "GET /v1/facilities/{facility_id}": ANY_TOKEN,
+        "POST /v1/facilities/{facility_id}/items/{item}/appraisals": _branch("appraiser"),
+        "POST /v1/facilities/{facility_id}/items/{item}/registrations": _branch("customer_manager"),
+        "POST /v1/facilities/{facility_id}/items/{item}/junior-registrations": _branch("risk_director"),
+        "POST /v1/facilities/{facility_id}/items/{item}/disposal": _branch("disposal_agent"),
+        "POST /v1/indices": _nobodys("data_provider"),
+        "GET /v1/facilities/{facility_id}": Rule(BANK, About.BRANCH),
     },
     "guarantee": {
-        "POST /v1/partners": _roles("admin"),
-        "POST /v1/agreements": _roles("admin"),
-        "POST /v1/facilities/{facility_id}/premium-payments": _roles("core_bank"),
-        "GET /v1/agreements": ANY_TOKEN,
-        "GET /v1/agreements/{code}": ANY_TOKEN,
-        "GET /v1/facilities/{facility_id}": ANY_TOKEN,
+        "POST /v1/partners": _nobodys("admin"),
+        "POST /v1/agreements": _nobodys("admin"),
+        "POST /v1/facilities/{facility_id}/premium-payments": _branch("core_bank"),
+        "GET /v1/agreements": Rule(BANK, About.NOBODY, partners=True),
+        "GET /v1/agreements/{code}": Rule(BANK, About.NOBODY, partners=True),
+        "GET /v1/facilities/{facility_id}": Rule(BANK, About.BRANCH, partners=True),
     },
     "incentive": {
-        "GET /v1/facilities/{facility_id}": _roles("admin", "auditor", "operator", "inspector", "approver"),
-        "GET /v1/staff/{staff_id}": _roles("admin", "auditor"),
-        "GET /v1/ledger": _roles("admin", "auditor", "operator"),
+        "GET /v1/facilities/{facility_id}": _branch("admin", "auditor", "operator", "inspector", "approver"),
+        "GET /v1/staff/{staff_id}": _bank("admin", "auditor"),
+        "GET /v1/ledger": _bank("admin", "auditor", "operator"),
     },
     "rating": {
-        "POST /v1/facilities/{facility_id}/source-records": _roles("data_provider"),
-        "GET /v1/facilities/{facility_id}": ANY_TOKEN,
+        "POST /v1/facilities/{facility_id}/source-records": _branch("data_provider"),
+        "GET /v1/facilities/{facility_id}": Rule(BANK, About.BRANCH),
     },
     "console": {
-        "GET /v1/counts": READERS,
-        "GET /v1/facilities": READERS,
-        "GET /v1/facilities/{facility_id}/story": READERS,
+        "GET /v1/counts": Rule(READERS),
+        "GET /v1/facilities": Rule(READERS, About.LIST),
+        "GET /v1/facilities/{facility_id}/story": Rule(READERS, About.BRANCH),
     },
 }
 # Pages send a visitor who may not look to the sign-in page.
 PAGES = {
-    "GET /": NOBODY_ASKED,
-    "GET /sign-in": NOBODY_ASKED,
-    "POST /sign-in": NOBODY_ASKED,
-    "POST /sign-out": NOBODY_ASKED,
-    "GET /topics": READERS,
-    "GET /facilities": READERS,
-    "GET /facilities/{facility_id}": READERS,
-    "GET /parked": _roles("operator"),
-    "POST /parked/redrive": _roles("operator"),
+    "GET /": OPERATOR,
+    "GET /sign-in": OPEN,
+    "POST /sign-in": OPEN,
+    "POST /sign-out": OPEN,
+    "GET /topics": Rule(READERS),
+    "GET /facilities": Rule(READERS, About.LIST),
+    "GET /facilities/{facility_id}": Rule(READERS, About.BRANCH),
+    "GET /parked": OPERATOR,
+    "POST /parked/redrive": OPERATOR,
 }
 
 
-def doors_of(service: str) -> dict[str, frozenset[str]]:
-    """ "METHOD /path" → the roles that may use it, for every door of a service but the console's pages."""
+def doors_of(service: str) -> dict[str, Rule]:
+    """ "METHOD /path" → the rule of every door of a service but the console's pages."""
     return {**COMMON, **OWN[service]}
 
 
 def every_role() -> list[str]:
-    """All roles of the bank, and one that nobody knows."""
-    named = [roles for service in OWN for roles in doors_of(service).values()]
-    return sorted({role for roles in (*named, *PAGES.values()) for role in roles if " " not in role} | {"stranger"})
+    """All roles of the bank, those of personal data, the partners', and one that nobody knows."""
+    return sorted({*BANK, "privacy_officer", "identity_reader", "partner", "stranger"})

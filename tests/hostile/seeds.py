@@ -57,7 +57,7 @@ async def _collateral(bench: Bench) -> Known:
 
 async def _console(bench: Bench) -> Known:
     await bench.open(console.DAY)
-    await bench.react(console.sample(events.ReferralReceived, facility_id="f-1"), on=console.DAY)
+    await bench.react(console.sample(events.ReferralReceived, facility_id="f-1", branch="b1"), on=console.DAY)
     return {"facility_id": ["f-1"], "actor": ["ann"], "words": ["word", "referred"]}
 
 

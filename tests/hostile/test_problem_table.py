@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from libs.kernel import errors
+from libs.runtime.http import NotSeen, OutOfReach, Stale
 from libs.runtime.problems import HTTP_CODES, TITLES
 from services.guarantee.domain.claim import ClaimState
 from tests.hostile.table import EVERYWHERE, documented, rows
 
 ROOT = Path(__file__).resolve().parents[2]
-KINDS = {kind.__name__: kind.status for kind in (errors.Refused, errors.Invalid, errors.NotFound, errors.NotAllowed)}
+REJECTIONS = (errors.Refused, errors.Invalid, errors.NotFound, errors.NotAllowed, OutOfReach, Stale, NotSeen)
+KINDS = {kind.__name__: kind.status for kind in REJECTIONS}
 PROBLEMS = ("problem", "problem_body")
 # A code put together from a word of the domain, and the words.
 COMPOSED = {"claim_{}": [state.value for state in ClaimState]}

@@ -1,11 +1,10 @@
-"""Every door of every service asks for exactly the roles that tests/hostile/doors.py expects; none is unlisted."""
+"""Every door of every service lets in exactly whom tests/hostile/doors.py expects, by role, branch and party."""
 
 from __future__ import annotations
 
 import re
 import uuid
 from collections.abc import AsyncIterator, Callable
-from random import Random
 from typing import Any
 
 import httpx
@@ -14,11 +13,14 @@ from fastapi.routing import iter_route_contexts
 
 from libs.runtime.service import Service
 from tests.harness.bench import Bench
-from tests.hostile.doors import ANY_TOKEN, COMMON, NOBODY_ASKED, OWN, PAGES, SERVICES, doors_of, every_role
+from tests.hostile.doors import COMMON, OPERATOR, OWN, PAGES, SERVICES, About, Rule, doors_of, every_role
+from tests.hostile.seeds import Known, seed
 from tests.hostile.shapes import Shapes
 
 ROLES = every_role()
 NOWHERE = "/sign-in"
+HOME, ELSEWHERE = "b1", "b2"
+PARTY = "city-guarantee"
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 
@@ -32,33 +34,32 @@ def routes(service: Service) -> set[str]:
     }
 
 
-def expected(name: str) -> dict[str, frozenset[str]]:
+def expected(name: str) -> dict[str, Rule]:
     return {**doors_of(name), **(PAGES if name == "console" else {})}
 
 
 class Knock:
-    """Sound requests at the doors of one service, so that only the caller's role decides."""
+    """Sound requests at the doors of one service, so that only the caller decides."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
-        self.shapes = Shapes(bench.service.app.openapi(), Random(1), {})
+        self.shapes = Shapes(bench.service.app.openapi())
+        self.known: Known = {}
 
-    async def at(self, door: str, *, role: str = "", header: str = "") -> httpx.Response:
-        """The answer at a door to a token of one role, to another Authorization header, or to none."""
+    async def at(self, door: str, headers: dict[str, str]) -> httpx.Response:
+        """The answer at a door: about what the seeds know, else about things called abc."""
         method, _, path = door.partition(" ")
         path = path.replace("{item}", "1")
-        path = re.sub(r"\{\w+\}", "abc", path)
-        headers = {"idempotency-key": str(uuid.uuid4())}
-        if role:
-            headers["authorization"] = f"Bearer {self.bench.issuer.token('someone', role, org='b1')}"
-        elif header:
-            headers["authorization"] = header
+        path = re.sub(r"\{(\w+)\}", lambda match: self.known.get(match[1], ["abc"])[0], path)
+        headers = {"idempotency-key": str(uuid.uuid4()), **headers}
         if method == "GET":
             return await self.bench.http.get(path, headers=headers)
         operation: dict[str, Any] = self.shapes.operations.get(door, {})
         if "requestBody" not in operation:
             return await self.bench.http.post(path, headers=headers | FORM)
         body = self.shapes.plain(operation["requestBody"]["content"]["application/json"]["schema"])
+        if "branch" in body:
+            body["branch"] = HOME
         return await self.bench.http.post(path, json=body, headers=headers)
 
 
@@ -68,27 +69,34 @@ async def knock(request: pytest.FixtureRequest, bench: Callable[..., Bench]) -> 
         yield Knock(opened)
 
 
+@pytest.fixture
+async def seeded(knock: Knock) -> Knock:
+    """With a facility of the branch HOME in it."""
+    knock.known = await seed(knock.bench)
+    return knock
+
+
 @pytest.mark.parametrize("name", sorted(SERVICES))
 def test_every_route_is_expected_and_every_expected_door_is_there(name: str) -> None:
     assert routes(SERVICES[name]) == set(expected(name))
 
 
 def test_only_reading_is_open_and_operators_alone_change_operations() -> None:
-    for door, roles in COMMON.items():
+    for door, rule in COMMON.items():
         if door.startswith("POST "):
-            assert roles == {"operator"}, door
+            assert rule == OPERATOR, door
     for doors in OWN.values():
-        for door, roles in doors.items():
-            assert roles != NOBODY_ASKED, door
-            assert roles != ANY_TOKEN or door.startswith("GET "), door
+        for door, rule in doors.items():
+            assert rule.roles, door
+            assert not rule.partners or door.startswith("GET "), door
 
 
 async def test_without_a_good_token_nobody_comes_in(knock: Knock) -> None:
     forged = knock.bench.issuer.token("someone", *ROLES, audience="another")
-    for door, roles in expected(knock.bench.service.name).items():
+    for door, rule in expected(knock.bench.service.name).items():
         for header in ("", f"Bearer {forged}", "Basic c29tZW9uZTp4"):
-            answer = await knock.at(door, header=header)
-            if roles == NOBODY_ASKED:
+            answer = await knock.at(door, {"authorization": header} if header else {})
+            if not rule.roles:
                 assert answer.status_code not in (401, 403) or door == "POST /sign-in", door
             elif door in PAGES:
                 assert (answer.status_code, answer.headers["location"]) == (303, NOWHERE), door
@@ -98,22 +106,83 @@ async def test_without_a_good_token_nobody_comes_in(knock: Knock) -> None:
 
 
 async def test_each_role_comes_in_where_it_is_expected_and_nowhere_else(knock: Knock) -> None:
-    for door, roles in expected(knock.bench.service.name).items():
-        if roles == NOBODY_ASKED:
+    for door, rule in expected(knock.bench.service.name).items():
+        if not rule.roles:
             continue
         for role in ROLES:
-            answer = await knock.at(door, role=role)
-            came_in = role in roles or roles == ANY_TOKEN
+            answer = await knock.at(door, knock.bench.bearer("someone", role))
+            came_in = role in rule.roles
             assert turned_away(answer) is not came_in, (door, role, answer.status_code, answer.text[:200])
             if came_in:
-                assert answer.status_code not in (400, 401, 422), (door, role, answer.text[:200])
+                assert answer.status_code not in (400, 401, 403, 422), (door, role, answer.text[:200])
 
 
 def turned_away(answer: httpx.Response) -> bool:
     """Whether the caller's role was not enough; a page says so by sending the visitor to sign in."""
     if answer.headers.get("location", "").startswith(NOWHERE):
         return True
-    return answer.status_code == 403 and answer.json()["code"] == "role_needed"
+    return answer.status_code == 403 and answer.json()["code"] in ("role_needed", "party_needed")
+
+
+async def test_a_branch_comes_to_its_own_and_what_is_below_and_nowhere_else(seeded: Knock) -> None:
+    for door, rule in expected(seeded.bench.service.name).items():
+        for role in sorted(rule.roles):
+            for org in (HOME, "", ELSEWHERE, "b", f"{HOME}/below"):
+                answer = await seeded.at(door, seeded.bench.bearer("someone", role, org=org))
+                told = (door, role, org, answer.status_code, answer.text[:200])
+                foreign, code = org not in (HOME, ""), _code(answer)
+                match rule.about:
+                    case About.BRANCH if door in PAGES:
+                        assert (answer.status_code == 404) is foreign, told
+                    case About.BRANCH:
+                        assert ((answer.status_code, code) == (403, "other_branch")) is foreign, told
+                    case About.BANK:
+                        assert ((answer.status_code, code) == (403, "head_office_needed")) is (org != ""), told
+                    case About.LIST:
+                        assert answer.status_code == 200, told
+                        assert _shows(answer, seeded) is not foreign, told
+                    case About.NOBODY:
+                        assert code not in ("other_branch", "head_office_needed"), told
+
+
+async def test_what_another_branch_was_refused_changed_nothing_and_is_not_replayed(seeded: Knock) -> None:
+    doors = [door for door, rule in expected(seeded.bench.service.name).items() if rule.about is About.BRANCH]
+    for door in doors:
+        role, key = min(expected(seeded.bench.service.name)[door].roles), str(uuid.uuid4())
+        refused = await seeded.at(door, {**seeded.bench.bearer("someone", role, org=ELSEWHERE), "idempotency-key": key})
+        own = await seeded.at(door, {**seeded.bench.bearer("someone", role, org=HOME), "idempotency-key": key})
+        assert _code(refused) == "other_branch" or door in PAGES, door
+        assert "idempotency-replayed" not in own.headers, door
+        again = await seeded.at(door, {**seeded.bench.bearer("someone", role, org=ELSEWHERE), "idempotency-key": key})
+        assert (again.status_code, again.text) == (refused.status_code, refused.text), "nobody reads another's answer"
+
+
+async def test_a_partner_sees_its_own_things_and_nothing_else(seeded: Knock) -> None:
+    own, foreign = PARTY, "another-partner"
+    for door, rule in expected(seeded.bench.service.name).items():
+        if not rule.roles:
+            continue
+        for party in (own, foreign):
+            for role in ("partner", *sorted(rule.roles)):
+                headers = seeded.bench.bearer("someone", role, org=HOME, party=party)
+                answer = await seeded.at(door, headers)
+                told = (door, role, party, answer.status_code, answer.text[:300])
+                if not rule.partners:
+                    assert answer.status_code == 403 or answer.headers.get("location", "").startswith(NOWHERE), told
+                elif door == "GET /v1/agreements":
+                    partners = {row["agreement"]["partner_id"] for row in answer.json()["items"]}
+                    assert partners == ({own} if party == own else set()), told
+                else:
+                    assert answer.status_code == (200 if party == own else 404), told
+
+
+async def test_a_foreign_cover_looks_to_a_partner_like_none_at_all(bench: Callable[..., Bench]) -> None:
+    async with bench(SERVICES["guarantee"]) as opened:
+        (facility_id,) = (await seed(opened))["facility_id"]
+        headers = opened.bearer("someone", "partner", party="another-partner")
+        foreign = await opened.http.get(f"/v1/facilities/{facility_id}", headers=headers)
+        absent = await opened.http.get("/v1/facilities/absent", headers=headers)
+        assert foreign.text.replace(facility_id, "absent") == absent.text
 
 
 async def test_a_pay_account_is_open_to_its_owner(bench: Callable[..., Bench]) -> None:
@@ -121,3 +190,15 @@ async def test_a_pay_account_is_open_to_its_owner(bench: Callable[..., Bench]) -
         own = await b.get("/v1/staff/s-1", role="stranger", actor="s-1")
         other = await b.get("/v1/staff/s-2", role="stranger", actor="s-1")
         assert (own.status_code, other.status_code) == (404, 403)
+
+
+def _code(answer: httpx.Response) -> str:
+    problem = answer.headers.get("content-type", "") == "application/problem+json"
+    return str(answer.json()["code"]) if problem else ""
+
+
+def _shows(answer: httpx.Response, knock: Knock) -> bool:
+    """Whether a list shows anything of the seeded facility."""
+    if answer.url.path == "/v1/portfolio":
+        return bool(answer.json()["books"])
+    return knock.known["facility_id"][0] in answer.text

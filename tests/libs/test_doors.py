@@ -263,7 +263,7 @@ async def test_an_answer_the_rules_reject_is_kept_for_people(toy_bench: Make) ->
         await bench.open(DAY)
         await bench.post("/payments", {"facility_id": "f1", "name": "p1"}, role="officer")
         await bench.answer("pay", 404)
-        status = (await bench.http.get("/ops/status")).json()
+        status = (await bench.get("/ops/status")).json()
         assert status["calls"] == {"pending": 0, "unknown": 0, "failed": 1}
         assert await seen(bench, "f1") == []
 
@@ -294,9 +294,9 @@ async def test_poison_parks_its_key_only_and_redrive_applies_the_rest_in_order(t
         dump = await bench.dump()
         assert [json.loads(line)["seen"] for line in dump["tally"]] == [["a"], ["x", "y"]]
         assert await bench.parked() == ["toy_poison: poison", "behind a parked event", "behind a parked event"]
-        listed = (await bench.get("/ops/parked")).json()
+        listed = (await bench.get("/ops/parked")).json()["items"]
         assert [(row["key"], row["waiting"], row["status"]) for row in listed] == [("f1", 2, "parked")]
-        assert len((await bench.get("/ops/parked/f1")).json()) == 3
+        assert len((await bench.get("/ops/parked/f1")).json()["items"]) == 3
         failing = await bench.post("/ops/parked/f1/redrive", None, role="operator")
         assert (failing.status_code, failing.json()["code"]) == (409, "toy_poison")
         MENDED.set()
@@ -312,7 +312,7 @@ async def test_a_discarded_event_is_gone_and_what_waited_goes_on(toy_bench: Make
     async with toy_bench("rating") as bench:
         await bench.open(DAY)
         await bench.react(referral("f1", "poison"), referral("f1", "b"), on=DAY)
-        rows = (await bench.get("/ops/parked/f1")).json()
+        rows = (await bench.get("/ops/parked/f1")).json()["items"]
         path = f"/ops/discarded/{rows[0]['event_id']}"
         assert (await bench.post(path, {"reason": "x"}, role="operator")).status_code == 422
         assert (await bench.post(path, {"reason": "test data"}, role="clerk")).status_code == 403
@@ -381,7 +381,7 @@ async def test_the_status_shows_what_is_in_flight(toy_bench: Make) -> None:
     async with toy_bench("rating") as bench:
         await bench.open(DAY)
         await bench.react(referral("f1", "a"), referral("f1", "poison"), on=DAY)
-        status = (await bench.http.get("/ops/status")).json()
+        status = (await bench.get("/ops/status")).json()
         assert (status["service"], status["open_date"], status["paused"]) == ("rating", "2026-01-05", "")
         assert status["outbox"]["depth"] == 1
         assert status["parked"] == {"parked": 1, "waiting": 0}

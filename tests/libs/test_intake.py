@@ -211,7 +211,7 @@ async def test_many_that_waited_for_one_are_applied_in_transactions_of_bounded_s
 async def test_a_discard_that_comes_after_a_redrive_says_so(toy_bench: Make) -> None:
     async with toy_bench("rating") as bench:
         await bench.deliver(*story(bench, "poison"))
-        (row,) = (await bench.get("/ops/parked/f1")).json()
+        (row,) = (await bench.get("/ops/parked/f1")).json()["items"]
         async with bench.parts.transaction() as unit:
             await unit.lock(["f1"])
             discarding = asyncio.create_task(

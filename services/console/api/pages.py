@@ -2,19 +2,23 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
+from pydantic_core import to_json
 
 from libs.events.catalogue import kinds
 from libs.kernel.errors import NotFound
 from libs.runtime import ops, parking
 from libs.runtime.auth import Unauthenticated
+from libs.runtime.http import OutOfReach
+from libs.runtime.paging import Cursor, after
 from services.console.api.redrive import redrive_here, redrive_there
 from services.console.api.v1 import read_story
-from services.console.api.visitor import SEE_OTHER, TOKEN_COOKIE, Guest, form_of, lang_of, remember_lang
+from services.console.api.visitor import SEE_OTHER, TOKEN_COOKIE, Guest, Visitor, form_of, lang_of, remember_lang
 from services.console.domain.facility import Stage
 from services.console.domain.health import Health, attention, lag, read_health, readers
 from services.console.views import lists, neighbours
@@ -39,19 +43,20 @@ def _show(request: Request, page: str, *, status: int = 200, **facts: Any) -> Re
     return remember_lang(request, response)
 
 
-async def _everybody(request: Request) -> tuple[Health, ...]:
-    """The other services' accounts of themselves, and this one's own."""
+async def _everybody(request: Request, guest: Visitor) -> tuple[Health, ...]:
+    """The other services' accounts of themselves, asked in the operator's name, and this one's own."""
     async with neighbours.open_client() as http:
-        others = await neighbours.ask_all(http, _others(request))
-    own = json.loads(bytes((await ops.status(request)).body))
+        others = await neighbours.ask_all(http, _others(request), guest.token)
+    own = json.loads(to_json(await ops.account(request)))
     readiness = "ready" if request.app.state.consumer.ready.is_set() else "not_ready"
     return (*others, read_health(OWN_NAME, readiness, own))
 
 
 @router.get("/")
-async def services(request: Request) -> Response:
-    """Every service: ready or not, what it still has to send, to read and to have looked at."""
-    everybody = await _everybody(request)
+async def services(request: Request, guest: Guest) -> Response:
+    """Every service: ready or not, what it still has to send, to read and to have looked at (operator)."""
+    guest.require("operator")
+    everybody = await _everybody(request, guest)
     rows = [(service, attention(service), lag(service, everybody)) for service in everybody]
     return _show(request, "services", rows=rows)
 
@@ -59,9 +64,9 @@ async def services(request: Request) -> Response:
 @router.get("/topics")
 async def topics(request: Request, guest: Guest) -> Response:
     """Every event type: how often it was told, and which services act on it."""
-    seen = await guest.read(lists.counts)
+    seen = await guest.see(lists.counts)
     rows = [(kind, seen.types[kind.type]) for kind in kinds() if kind.type in seen.types]
-    listening = readers(await _everybody(request))
+    listening = readers(await _everybody(request, guest)) if "operator" in guest.caller.roles else {}
     return _show(request, "topics", counts=seen, rows=rows, readers=listening)
 
 
@@ -73,7 +78,7 @@ async def parked(
     guest.require("operator")
     async with neighbours.open_client() as http:
         others = await neighbours.list_parked(http, _others(request), guest.token)
-    own = neighbours.Parked(OWN_NAME, tuple(await parking.list_parked(guest.parts)))
+    own = neighbours.Parked(OWN_NAME, tuple(map(asdict, await parking.list_parked(guest.parts))))
     return _show(request, "parked", shelves=(*others, own), told=told)
 
 
@@ -98,18 +103,18 @@ async def redrive(request: Request, guest: Guest) -> Response:
 async def facilities(
     request: Request,
     guest: Guest,
-    after: Annotated[str, Query(max_length=64)] = "",
+    cursor: Cursor = "",
     stage: Annotated[str, Query(max_length=32)] = "",
     q: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
     """The facilities, page by page; of one stage, or found by id or external reference."""
     stage = stage if stage in tuple(Stage) else ""
-    reference = q.strip()
+    reference, reach, place = q.strip(), guest.caller.reach, after(cursor)
     if reference:
-        page = await guest.read(lambda tx: lists.found(tx, reference=reference, limit=PAGE_ROWS))
+        page = await guest.see(lambda tx: lists.found(tx, reference=reference, limit=PAGE_ROWS, reach=reach))
     else:
-        page = await guest.read(lambda tx: lists.facilities(tx, after=after, stage=stage, limit=PAGE_ROWS))
-    more = urlencode({"after": page.next, "stage": stage}) if page.next else ""
+        page = await guest.see(lambda tx: lists.facilities(tx, after=place, stage=stage, limit=PAGE_ROWS, reach=reach))
+    more = urlencode({"cursor": page.next, "stage": stage}) if page.next else ""
     facts = {"lines": page.items, "more": more, "stage": stage, "stages": tuple(Stage), "q": reference}
     return _show(request, "facilities", **facts)
 
@@ -118,8 +123,8 @@ async def facilities(
 async def facility(request: Request, guest: Guest, facility_id: Annotated[str, Path(max_length=64)]) -> Response:
     """One facility's story, from the first word to the last."""
     try:
-        seen = await guest.read(lambda tx: read_story(tx, facility_id))
-    except NotFound:
+        seen = await guest.see(lambda tx: read_story(tx, facility_id), key=facility_id)
+    except (NotFound, OutOfReach):
         return _show(request, "not_found", status=404, facility_id=facility_id)
     return _show(request, "story", story=seen)
 
@@ -135,7 +140,7 @@ async def signed_in(request: Request) -> Response:
     """Keep the token in the browser if it is a good one."""
     token = (await form_of(request)).get("token", "").strip()
     try:
-        request.app.state.tokens.caller(f"Bearer {token}")
+        await request.app.state.tokens.caller(f"Bearer {token}")
     except Unauthenticated:
         return _show(request, "sign_in", status=401, why="token")
     response = RedirectResponse("/facilities", status_code=SEE_OTHER)

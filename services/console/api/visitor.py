@@ -1,15 +1,13 @@
 """Who looks at the pages: the same token as at the other doors, kept by the browser in a cookie no script can read."""
 
-from datetime import date
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import parse_qs
 
 from fastapi import Depends, HTTPException, Request, Response
 
 from libs.kernel.errors import Invalid, NotAllowed
-from libs.runtime.auth import Unauthenticated
-from libs.runtime.http import Command, RequestDoor
-from libs.runtime.tx import Cause, Tx
+from libs.runtime.auth import Caller, Unauthenticated
+from libs.runtime.reading import ReadingDoor
 from services.console.api.v1 import READERS
 from services.console.domain.words import Lang
 
@@ -19,25 +17,25 @@ SEE_OTHER = 303
 FORM_BYTES_MAX = 8_192
 
 
-class Visitor(RequestDoor):
-    """One request for a page; without a token that may read, the browser is sent to sign in."""
+class Visitor(ReadingDoor):
+    """One request for a page."""
 
-    def __init__(self, request: Request) -> None:
-        self.request = request
-        self.parts = request.app.state.parts
-        self.token = token_of(request)
-        try:
-            self.caller = request.app.state.tokens.caller(f"Bearer {self.token}")
-            self.require(*READERS)
-        except Unauthenticated as error:
-            raise HTTPException(SEE_OTHER, headers={"Location": "/sign-in"}) from error
-        except NotAllowed as error:
-            raise HTTPException(SEE_OTHER, headers={"Location": "/sign-in?why=role"}) from error
+    def __init__(self, request: Request, caller: Caller, token: str) -> None:
+        super().__init__(request, caller)
+        self.token = token
 
-    async def read(self, read: Command) -> Any:
-        """The result of one read of the projection."""
-        async with self.parts.transaction() as unit:
-            return await read(Tx(unit, Cause(actor=self.caller.subject), date.min))
+
+async def visitor_of(request: Request) -> Visitor:
+    """Who looks; without a token that may read, the browser is sent to sign in."""
+    token = token_of(request)
+    try:
+        visitor = Visitor(request, await request.app.state.tokens.caller(f"Bearer {token}"), token)
+        visitor.require(*READERS)
+    except Unauthenticated as error:
+        raise HTTPException(SEE_OTHER, headers={"Location": "/sign-in"}) from error
+    except NotAllowed as error:
+        raise HTTPException(SEE_OTHER, headers={"Location": "/sign-in?why=role"}) from error
+    return visitor
 
 
 def token_of(request: Request) -> str:
@@ -74,4 +72,4 @@ async def form_of(request: Request) -> dict[str, str]:
         raise Invalid("form_unreadable") from error
 
 
-Guest = Annotated[Visitor, Depends(Visitor)]
+Guest = Annotated[Visitor, Depends(visitor_of)]

@@ -7,6 +7,8 @@ from datetime import date
 from decimal import Decimal
 
 from libs.events.catalogue import kinds
+from libs.runtime.auth import Reach, within
+from libs.runtime.paging import Page, page
 from libs.runtime.tx import Tx
 
 
@@ -43,34 +45,28 @@ class FacilityRow:
     events: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """Lines in the order of their ids, and the cursor of the next page (empty on the last)."""
-
-    items: tuple[FacilityRow, ...]
-    next: str
-
-
 _COLUMNS = "facility_id, external_ref, branch, stage, currency, limit_granted, first_on, last_on, events"
 _PAGE_SQL = f"""
-SELECT {_COLUMNS} FROM facilities WHERE facility_id > $1 ORDER BY facility_id LIMIT $2
+SELECT {_COLUMNS} FROM facilities WHERE facility_id > $1 AND {within("branch", 3)} ORDER BY facility_id LIMIT $2
 """  # noqa: S608 - a constant of this module
 _STAGE_SQL = f"""
-SELECT {_COLUMNS} FROM facilities WHERE facility_id > $1 AND stage = $3 ORDER BY facility_id LIMIT $2
+SELECT {_COLUMNS} FROM facilities WHERE facility_id > $1 AND {within("branch", 3)} AND stage = $4
+ORDER BY facility_id LIMIT $2
 """  # noqa: S608 - a constant of this module
 _FOUND_SQL = f"""
-SELECT {_COLUMNS} FROM facilities WHERE facility_id = $1 OR external_ref = $1 ORDER BY facility_id LIMIT $2
+SELECT {_COLUMNS} FROM facilities WHERE (facility_id = $1 OR external_ref = $1) AND {within("branch", 3)}
+ORDER BY facility_id LIMIT $2
 """  # noqa: S608 - a constant of this module
 
 
-async def facilities(tx: Tx, *, after: str, stage: str, limit: int) -> Page:
-    """The lines behind the cursor `after`, of one stage or of all (empty)."""
-    read = tx.sql(_STAGE_SQL, after, limit + 1, stage) if stage else tx.sql(_PAGE_SQL, after, limit + 1)
-    rows = [FacilityRow(**row) for row in await read]
-    return Page(items=tuple(rows[:limit]), next=rows[limit - 1].facility_id if len(rows) > limit else "")
+async def facilities(tx: Tx, *, after: str, stage: str, limit: int, reach: Reach) -> Page[FacilityRow]:
+    """The lines within reach behind the facility `after`, of one stage or of all (empty)."""
+    values = (after, limit + 1, reach)
+    rows = await (tx.sql(_STAGE_SQL, *values, stage) if stage else tx.sql(_PAGE_SQL, *values))
+    return page([FacilityRow(**row) for row in rows], limit, lambda row: row.facility_id)
 
 
-async def found(tx: Tx, *, reference: str, limit: int) -> Page:
-    """The lines with exactly this facility id or external reference."""
-    rows = await tx.sql(_FOUND_SQL, reference, limit)
+async def found(tx: Tx, *, reference: str, limit: int, reach: Reach) -> Page[FacilityRow]:
+    """The lines within reach with exactly this facility id or external reference."""
+    rows = await tx.sql(_FOUND_SQL, reference, limit, reach)
     return Page(items=tuple(FacilityRow(**row) for row in rows), next="")

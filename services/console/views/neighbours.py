@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from libs.runtime.paging import PAGE_ROWS_MAX
 from services.console.domain.health import Health, read_health
 
 ANSWER_SECONDS_MAX = 2.0
@@ -33,14 +34,16 @@ class Parked:
     problem: str = ""
 
 
-async def ask_all(http: httpx.AsyncClient, services: Mapping[str, str]) -> tuple[Health, ...]:
+async def ask_all(http: httpx.AsyncClient, services: Mapping[str, str], token: str) -> tuple[Health, ...]:
     """Every service's account of itself, asked at the same time, in the order of `services`."""
-    return tuple(await asyncio.gather(*(_ask(http, name, url.rstrip("/")) for name, url in services.items())))
+    return tuple(await asyncio.gather(*(_ask(http, name, url.rstrip("/"), token) for name, url in services.items())))
 
 
-async def _ask(http: httpx.AsyncClient, name: str, url: str) -> Health:
+async def _ask(http: httpx.AsyncClient, name: str, url: str, token: str) -> Health:
     try:
-        ready, status = await asyncio.gather(http.get(f"{url}/health/ready"), http.get(f"{url}/ops/status"))
+        ready, status = await asyncio.gather(
+            http.get(f"{url}/health/ready"), http.get(f"{url}/ops/status", headers=bearer(token))
+        )
         status.raise_for_status()
         return read_health(name, "ready" if ready.status_code == OK else "not_ready", status.json())
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
@@ -54,10 +57,10 @@ async def list_parked(http: httpx.AsyncClient, services: Mapping[str, str], toke
 
 async def _parked(http: httpx.AsyncClient, name: str, url: str, token: str) -> Parked:
     try:
-        answer = await http.get(f"{url}/ops/parked", headers=bearer(token))
+        answer = await http.get(f"{url}/ops/parked?limit={PAGE_ROWS_MAX}", headers=bearer(token))
         if answer.status_code != OK:
             return Parked(name, (), str(answer.json()["code"]))
-        return Parked(name, tuple(answer.json()))
+        return Parked(name, tuple(answer.json()["items"]))
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
         return Parked(name, (), "unreachable")
 
