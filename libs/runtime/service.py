@@ -16,6 +16,7 @@ from libs.runtime.consumer import Consumer
 from libs.runtime.database import open_engine
 from libs.runtime.gate import Gate
 from libs.runtime.http import BodyLimit
+from libs.runtime.janitor import Janitor
 from libs.runtime.keyring import Keyring
 from libs.runtime.openapi import PROBLEMS, Interface
 from libs.runtime.ops import router as ops_router

@@ -95,7 +95,7 @@ async def test_pages_of_the_record_meet_without_a_gap(story: Story) -> None:
         await ask(story, story.consent_id)
     seen, after = [], ""
     for _ in range(4):
-        answer = await story.bench.get(f"/v1/identity-disclosures?limit=1&after={after}", role="privacy_officer")
+        answer = await story.bench.get(f"/v1/identity-disclosures?limit=1&cursor={after}", role="privacy_officer")
         seen += [line["disclosure_id"] for line in answer.json()["items"]]
         after = answer.json()["next"]
         if not after:
