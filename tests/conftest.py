@@ -38,7 +38,7 @@ END $$
 """
 
 
-LONGEST = ("tests/journeys/test_replay.py", "tests/journeys/test_shuffled.py")
+LONGEST = ("tests/journeys/test_american.py", "tests/journeys/test_branch.py", "tests/journeys/test_shuffled.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

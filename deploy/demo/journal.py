@@ -40,9 +40,9 @@ async def read_journal(bootstrap: str, topics: list[str]) -> list[Entry]:
     Raises JournalTorn when the broker has dropped any.
     """
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=50)
-    await consumer.start()
     entries: dict[str, Entry] = {}
     try:
+        await consumer.start()
         parts = await partitions(bootstrap, topics)
         consumer.assign(parts)
         lost = [

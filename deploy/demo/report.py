@@ -191,8 +191,17 @@ def _differences(life: Life, account: Account) -> list[str]:
 def render(
     lives: Sequence[Life], found: Mapping[str, Account], published: Mapping[str, int], findings: Findings
 ) -> str:
-    """The report as text."""
-    currency = lives[0].amount.currency
+    """The report of a portfolio as text, with its reconciliation."""
+    lines = branch_report(found, published, lives[0].amount.currency)
+    if findings.problems:
+        lines += [f"DOES NOT RECONCILE: {len(findings.problems)} differences", *findings.problems[:20]]
+    else:
+        lines += ["Reconciles with the input to the cent, loan by loan and in total."]
+    return "\n".join(lines)
+
+
+def branch_report(found: Mapping[str, Account], published: Mapping[str, int], currency: str) -> list[str]:
+    """The report as lines: what the journal says of the branch, whatever went in."""
     approved = [account for account in found.values() if not account.refused]
     sums = {
         name: total((getattr(account, name) for account in approved), currency)
@@ -208,7 +217,7 @@ def render(
         end: max((a.events for a in found.values() if a.closed == end), default=0) for end in ("repaid", "written_off")
     }
     lines = ["", "Branch report", "=" * 60]
-    lines += [f"{'lives in':<28}{len(lives):>24}"]
+    lines += [f"{'lives':<28}{len(found):>24}"]
     lines += [f"{'  ' + end:<28}{count:>24}" for end, count in sorted(ends.items())]
     lines += [f"{name.replace('_', ' '):<28}{amount.amount:>24,.2f} {currency}" for name, amount in sums.items()]
     lines += [
@@ -217,9 +226,4 @@ def render(
     lines += [f"{'approved against our advice':<28}{against:>24}"]
     lines += [f"{'events':<28}{sum(published.values()):>24,}"]
     lines += [f"{'events of a life, at most':<28}{longest['repaid']:>15} repaid, {longest['written_off']} written off"]
-    lines += ["-" * 60]
-    if findings.problems:
-        lines += [f"DOES NOT RECONCILE: {len(findings.problems)} differences", *findings.problems[:20]]
-    else:
-        lines += ["Reconciles with the input to the cent, loan by loan and in total."]
-    return "\n".join(lines)
+    return [*lines, "-" * 60]

@@ -13,7 +13,8 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,26 +76,35 @@ def read_portfolio(path: str, limit: int, seed: int) -> Portfolio:
     return Portfolio(lives, "us-sba", told, rejected)
 
 
-async def play(platform: stack.Stack, portfolio: Portfolio, show: Callable[[Progress], None] | None = None) -> Outcome:
+async def play(
+    platform: stack.Stack, portfolio: Portfolio, show: Callable[[Progress], None] | None = None, *, seed: int = 1
+) -> Outcome:
     """Run the main job on a running stack and reconcile what came out of it."""
     started = time.monotonic()
+    lives = portfolio.lives
+    handled = (await _readers(platform))[1]
+    async with driving(platform) as (client, scheduler):
+        branch = Branch(portfolio.profile, min(life.applied_on for life in lives))
+        moves = generator.indices(lives, seed)
+        display = show or progress_bar(started)
+        await Replay(lives, moves, branch, client, scheduler, platform.stand_ins["partner"], display).run()
+        seconds = time.monotonic() - started
+    entries = await read_journal(platform.bootstrap, [platform.topic_prefix + topic for topic in TOPICS])
+    return await _outcome(platform, lives, entries, handled, seconds)
+
+
+@asynccontextmanager
+async def driving(platform: stack.Stack) -> AsyncIterator[tuple[Client, Scheduler]]:
+    """Whoever acts as the people around the platform, and the clock that opens its business days."""
     client = Client(platform.urls, platform.issuer)
     observer = open_engine(migrate.role_url(platform.admin_url, migrate.OBSERVER), schema="clock", pool_size=4)
-    readers, handled = await _readers(platform)
     parts = clock_parts(platform)
-    lives = portfolio.lives
     try:
-        async with Scheduler(parts, observer, readers) as scheduler:
-            branch = Branch(portfolio.profile, min(life.applied_on for life in lives))
-            moves = generator.indices(lives, int(os.environ.get("SEED") or 1))
-            display = show or progress_bar(started)
-            await Replay(lives, moves, branch, client, scheduler, platform.stand_ins["partner"], display).run()
-            seconds = time.monotonic() - started
+        async with Scheduler(parts, observer, (await _readers(platform))[0]) as scheduler:
+            yield client, scheduler
     finally:
         await client.close()
         await _dispose(observer, parts.engine)
-    entries = await read_journal(platform.bootstrap, [platform.topic_prefix + topic for topic in TOPICS])
-    return await _outcome(platform, lives, entries, handled, seconds)
 
 
 async def _outcome(
@@ -163,56 +173,85 @@ def clock_parts(platform: stack.Stack) -> Parts:
     )
 
 
-def main(arguments: list[str]) -> int:
-    """The command line of `make demo`."""
-    options = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    options.add_argument("--once", action="store_true", help="end after the report")
-    once: bool = options.parse_args(arguments).once
-    limit = int(os.environ.get("LIMIT") or LIMIT_DEFAULT)
-    seed = int(os.environ.get("SEED") or 1)
-    replicas = int(os.environ.get("REPLICAS") or 1)
-    try:
-        kind = broker.chosen(os.environ.get("BROKER") or broker.AUTO)
-        broker.check_within(kind, replicas=replicas, loans=limit)
-    except ChildFailed as refused:
-        print(refused, file=sys.stderr)
-        return 1
-    portfolio = read_portfolio(os.environ.get("LOANS", ""), limit, seed)
+def show_at_work(portfolio: Portfolio, kind: broker.Kind, *, seed: int, replicas: int, once: bool) -> int:
+    """The whole platform for one portfolio, its report, and the platform staying up unless `once`; an exit code."""
     print(f"Input: {portfolio.told}")
     if portfolio.rejected:
         print(f"Rejected rows of the file: {sum(portfolio.rejected.values())} ({portfolio.rejected})")
+    with staying(portfolio.profile, kind, replicas) as platform:
+        outcome = uvloop.run(play(platform, portfolio, seed=seed))
+        _show(outcome, len(portfolio.lives))
+        show_addresses(platform)
+        if not once:
+            stay()
+        return 1 if outcome.findings.problems else 0
+
+
+def broker_for(*, replicas: int, loans: int) -> broker.Kind:
+    """The kind of broker to start, by BROKER and what this machine has; ChildFailed when it cannot carry that much."""
+    kind = broker.chosen(os.environ.get("BROKER") or broker.AUTO)
+    broker.check_within(kind, replicas=replicas, loans=loans)
+    return kind
+
+
+@contextmanager
+def staying(profile: str, kind: broker.Kind, replicas: int) -> Iterator[stack.Stack]:
+    """A running platform until the end of the block or Ctrl-C; raises ChildFailed when it cannot be had."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     begun = time.monotonic()
+    with stack.running(profile=profile, replicas=replicas, broker=kind) as platform:
+        print(f"Stack of {len(platform.children)} processes is up after {time.monotonic() - begun:.0f} s", flush=True)
+        yield platform
+
+
+def stay() -> None:
+    """Wait for Ctrl-C."""
+    print("\nThe platform stays up; Ctrl-C ends it.", flush=True)
     try:
-        with stack.running(profile=portfolio.profile, replicas=replicas, broker=kind) as platform:
-            print(
-                f"Stack of {len(platform.children)} processes is up after {time.monotonic() - begun:.0f} s", flush=True
-            )
-            outcome = uvloop.run(play(platform, portfolio))
-            _show(platform, outcome, len(portfolio.lives))
-            if not once:
-                print("\nThe platform stays up; Ctrl-C ends it.", flush=True)
-                signal.pause()
+        signal.pause()
     except KeyboardInterrupt:
         print("\nEnding.")
-        return 0
-    except (ChildFailed, JournalTorn) as failure:
-        print(f"\n{failure}", file=sys.stderr)
-        return 1
-    return 1 if outcome.findings.problems else 0
 
 
-def _show(platform: stack.Stack, outcome: Outcome, lives: int) -> None:
+def _show(outcome: Outcome, lives: int) -> None:
     print(outcome.report)
     events = sum(outcome.published.values())
     print(f"{outcome.seconds:.1f} s, {lives / outcome.seconds:.1f} lives/s, {events / outcome.seconds:.0f} events/s")
     print(f"peak memory of this driver {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB")
+
+
+def show_addresses(platform: stack.Stack) -> None:
+    """Where to look, and a token to look with."""
     print("\nLook at:")
     print(f"  operators' console   {platform.urls['console'][0]}/")
     print(f"  sign in there with   {platform.issuer.token('operator', 'operator', level=HEAD_OFFICE)}")
     for name, urls in platform.urls.items():
         print(f"  {name:<20} {urls[0]}/docs")
     print(f"  Kafka                {platform.bootstrap}, topics {platform.topic_prefix}{{{', '.join(TOPICS)}}}")
+    print("  for a shell          . var/platform.env")
+
+
+def main(arguments: list[str]) -> int:
+    """The command line of `make demo`."""
+    options = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    options.add_argument("--once", action="store_true", help="end after the report")
+    once: bool = options.parse_args(arguments).once
+    limit, seed = int(os.environ.get("LIMIT") or LIMIT_DEFAULT), int(os.environ.get("SEED") or 1)
+    replicas = int(os.environ.get("REPLICAS") or 1)
+    try:
+        kind = broker_for(replicas=replicas, loans=limit)
+    except ChildFailed as refused:
+        print(refused, file=sys.stderr)
+        return 1
+    portfolio = read_portfolio(os.environ.get("LOANS", ""), limit, seed)
+    try:
+        return show_at_work(portfolio, kind, seed=seed, replicas=replicas, once=once)
+    except KeyboardInterrupt:
+        print("\nEnding.")
+        return 0
+    except (ChildFailed, JournalTorn) as failure:
+        print(f"\n{failure}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,7 @@ from libs.runtime.keyring import local_keyring
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / "var"
+ADDRESSES = "platform.env"
 SERVICES = ("application", "rating", "collateral", "guarantee", "incentive", "console")
 STAND_INS = {"core_bank": "deploy.demo.core_bank:app", "partner": "deploy.demo.partner:app"}
 PARTITIONS = 12
@@ -66,6 +68,18 @@ class Stack:
     def topic_prefix(self) -> str:
         """What stands before each topic's name on the broker."""
         return self.broker.topic_prefix
+
+    def addresses(self) -> dict[str, str]:
+        """Where everything is, for a shell: what `up` and `demo` leave in `platform.env`."""
+        return {
+            **{f"SILVERBEAR_{name.upper()}": urls[0] for name, urls in self.urls.items()},
+            **{f"SILVERBEAR_{name.upper()}_STAND_IN": url for name, url in self.stand_ins.items()},
+            "SILVERBEAR_DATABASE": self.admin_url,
+            "SILVERBEAR_KAFKA": self.bootstrap,
+            "SILVERBEAR_TOPIC_PREFIX": self.topic_prefix,
+            "SILVERBEAR_PROFILE": self.profile,
+            "SILVERBEAR_ISSUER": str(self.issuer.jwks_path.parent),
+        }
 
     def environment(self, service: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """The variables one process of `service` is configured by."""
@@ -128,7 +142,21 @@ def running(
         platform = Stack(admin_url, served, profile, Issuer(home / "issuer"))
         stack.callback(lambda: terminate(*platform.children.values()))
         _start_all(platform, home / "logs", replicas, services, extra or {})
+        stack.enter_context(_told_to_shells(platform, home / ADDRESSES))
         yield platform
+
+
+@contextmanager
+def _told_to_shells(platform: Stack, path: Path) -> Iterator[None]:
+    """The addresses in a file that a shell reads (`. var/platform.env`), for as long as they are true."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)  # the database's address holds its password
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in platform.addresses().items()]
+    path.write_text("".join(lines), encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _prepare(admin_url: str, broker: Broker) -> None:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import httpx
@@ -26,7 +26,13 @@ from libs.runtime.policies import ROOT, read_profile, read_versions
 DONE, NO, USAGE, UNREACHABLE = 0, 1, 2, 3
 ANSWER_SECONDS_MAX = 60.0
 TOKEN_VARIABLE = "SILVERBEAR_TOKEN"  # noqa: S105 - a variable's name
+ISSUER_VARIABLE = "SILVERBEAR_ISSUER"
 TITLES = ("reason", "approved_by", "level", "source")
+
+
+_Plain = argparse.RawDescriptionHelpFormatter
+if TYPE_CHECKING:  # the class is generic only in the eyes of the type checker
+    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse gives it no public name
 
 
 class Told(Exception):
@@ -38,8 +44,13 @@ class Told(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line (the process's own by default); returns its exit code."""
-    options = _parser().parse_args(arguments)
+    """Run one command line of a service's image, where nothing can be started; returns its exit code."""
+    return run(command_line()[0], arguments)
+
+
+def run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+    """Run one command line (the process's own for None); returns its exit code."""
+    options = parser.parse_args(arguments)
     try:
         print(options.run(options))  # noqa: T201 - a command's output
     except Told as told:
@@ -48,79 +59,98 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> tuple[argparse.ArgumentParser, Verbs]:
+    """The parser of the commands that need a service's address or its files only, and where to add further ones."""
     parser = argparse.ArgumentParser(prog="silverbear", description=__doc__, formatter_class=_Plain)
-    parts = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_events(parts.add_parser("events", help="parked events of one service: look, send again, discard"))
-    _add_calls(parts.add_parser("calls", help="outbound calls that failed: look, try again, settle"))
-    _add_token(parts.add_parser("token", help="a token of the local issuer (demo and tests only)"))
-    _add_policy(parts.add_parser("policy", help="the dated policy files: show, diff, validate"))
-    return parser
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_events(commands)
+    _add_calls(commands)
+    _add_token(commands)
+    _add_policy(commands)
+    return parser, commands
 
 
-_Plain = argparse.RawDescriptionHelpFormatter
+def add_command(verbs: Verbs, name: str, told: str, example: str) -> argparse.ArgumentParser:
+    """One command with its help and an example of its use."""
+    epilog = f"example:\n  silverbear {example}"
+    return verbs.add_parser(name, help=told, description=told, epilog=epilog, formatter_class=_Plain)
 
 
-def _add_events(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    for name, run, told, argument in (
-        ("parked", _parked, "the blocked keys, oldest first", ""),
-        ("show", _show_key, "every parked or waiting event of one key", "key"),
-        ("redrive", _redrive, "apply a key's events again, in order, stopping at a failure", "key"),
-        ("discard", _discard, "drop one parked event for good", "event_id"),
+def _add_events(commands: Verbs) -> None:
+    told = "parked events of one service: look, send again, discard"
+    group = add_command(commands, "events", told, "events parked --url http://127.0.0.1:8001")
+    verbs = group.add_subparsers(required=True, metavar="VERB")
+    for name, run_verb, told, argument, example in (
+        ("parked", _parked, "the blocked keys, oldest first", "", ""),
+        ("show", _show_key, "every parked or waiting event of one key", "key", "01a21489-…"),
+        ("redrive", _redrive, "apply a key's events again, in order, stopping at a failure", "key", "01a21489-…"),
+        ("discard", _discard, "drop one parked event for good", "event_id", '01a2148a-… --reason "sent twice"'),
     ):
-        verb = verbs.add_parser(name, help=told, description=told)
+        line = " ".join(filter(None, ("events", name, example, "--url http://127.0.0.1:8001")))
+        verb = add_command(verbs, name, told, line)
         if argument:
             verb.add_argument(argument)
         if name == "discard":
             verb.add_argument("--reason", required=True, help="why, for the log: 3 to 300 characters")
-        _add_door(verb, run)
+        _add_door(verb, run_verb)
 
 
-def _add_calls(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    for name, run, told in (
-        ("failed", _failed, "calls whose answer the rules rejected, oldest first"),
-        ("retry", _retry, "take a failed call up again: asks by our reference before it sends"),
-        ("settle", _settle, "give a failed call up for good"),
+def _add_calls(commands: Verbs) -> None:
+    told = "outbound calls that failed: look, try again, settle"
+    group = add_command(commands, "calls", told, "calls failed --url http://127.0.0.1:8001")
+    verbs = group.add_subparsers(required=True, metavar="VERB")
+    for name, run_verb, told, example in (
+        ("failed", _failed, "calls whose answer the rules rejected, oldest first", ""),
+        ("retry", _retry, "take a failed call up again: asks by our reference first", '01a2148b-… --reason "mended"'),
+        ("settle", _settle, "give a failed call up for good", '01a2148b-… --reason "paid by hand"'),
     ):
-        verb = verbs.add_parser(name, help=told, description=told)
+        line = " ".join(filter(None, ("calls", name, example, "--url http://127.0.0.1:8001")))
+        verb = add_command(verbs, name, told, line)
         if name != "failed":
             verb.add_argument("call_id")
             verb.add_argument("--reason", required=True, help="why, for the log: 3 to 300 characters")
-        _add_door(verb, run)
+        _add_door(verb, run_verb)
 
 
-def _add_door(verb: argparse.ArgumentParser, run: Callable[[argparse.Namespace], str]) -> None:
+def _add_door(verb: argparse.ArgumentParser, run_verb: Callable[[argparse.Namespace], str]) -> None:
     verb.add_argument("--url", required=True, help="the service's address, such as http://127.0.0.1:8001")
     verb.add_argument("--token", default="", help=f"an operator's token; {TOKEN_VARIABLE} by default")
-    verb.set_defaults(run=run)
+    verb.set_defaults(run=run_verb)
 
 
-def _add_token(parser: argparse.ArgumentParser) -> None:
+def _add_token(commands: Verbs) -> None:
+    told = "a token of the local issuer (a local platform and tests only)"
+    parser = add_command(commands, "token", told, "token --role operator --actor you --org branch")
     parser.add_argument("--role", required=True, action="append", help="may be given more than once")
     parser.add_argument("--actor", required=True, help="who acts")
     parser.add_argument("--branch", "--org", dest="org", default="", help="the organisation unit they act for")
     parser.add_argument("--level", default="", help=f"its level; `{HEAD_OFFICE}` reaches every branch")
     parser.add_argument("--party", default="", help="the partner they act for (role partner): sees its own things only")
     parser.add_argument("--seconds", type=int, default=86_400, help="how long it is valid (a day)")
-    parser.add_argument("--folder", type=Path, default=ROOT / "var" / "issuer", help="the issuer's folder")
+    folder = Path(os.environ.get(ISSUER_VARIABLE) or ROOT / "var" / "issuer")
+    parser.add_argument(
+        "--folder", type=Path, default=folder, help=f"the issuer's folder; {ISSUER_VARIABLE} by default"
+    )
     parser.set_defaults(run=_token)
 
 
-def _add_policy(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    show = verbs.add_parser("show", help="the versions of a policy, or with --on the one in force on a day")
+def _add_policy(commands: Verbs) -> None:
+    group = add_command(commands, "policy", "the dated policy files: show, diff, validate", "policy validate")
+    verbs = group.add_subparsers(required=True, metavar="VERB")
+    told = "the versions of a policy, or with --on the one in force on a day"
+    show = add_command(verbs, "show", told, "policy show rating/scorecard --on 2025-09-01")
     show.add_argument("name", help="service/policy, such as rating/scorecard")
     show.add_argument("--profile", default="cn-branch", help="whose policy: cn-branch (default) or us-sba")
     show.add_argument("--on", type=date.fromisoformat, default=None, metavar="YYYY-MM-DD")
     show.set_defaults(run=_show_policy)
-    diff = verbs.add_parser("diff", help="what two versions differ in; exit code 1 when they do")
+    told = "what two versions differ in; exit code 1 when they do"
+    line = "policy diff application/authority@2025-07-01 application/authority-us-sba@1970-01-01"
+    diff = add_command(verbs, "diff", told, line)
     diff.add_argument("before", help="service/policy@YYYY-MM-DD, as decisions store it")
     diff.add_argument("after", help="the same, of any policy")
     diff.set_defaults(run=_diff)
-    validate = verbs.add_parser("validate", help="every policy of every profile: readable, titled, dated")
-    validate.set_defaults(run=_validate)
+    told = "every policy of every profile: readable, titled, dated"
+    add_command(verbs, "validate", told, "policy validate").set_defaults(run=_validate)
 
 
 # --- events ---------------------------------------------------------------------------------------------------------
@@ -232,7 +262,7 @@ def _token(options: argparse.Namespace) -> str:
     if options.seconds < 1:
         raise Told("--seconds is at least 1", USAGE)
     if not (options.folder / "issuer.json").exists():
-        raise Told(f"there is no issuer in {options.folder}; `make demo` makes the one of the local stack")
+        raise Told(f"there is no issuer in {options.folder}; `silverbear up` makes the one of this machine")
     return Issuer(options.folder).token(
         options.actor,
         *options.role,

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from services.console.domain.health import Health, attention, lag, read_health, readers
+from services.console.domain.health import (
+    Health,
+    Sign,
+    attention,
+    lag,
+    overview,
+    read_health,
+    readers,
+    topics_of,
+)
 
 STATUS: dict[str, Any] = {
     "service": "rating",
@@ -79,10 +88,30 @@ def test_readers_of_a_type_are_those_who_act_on_it_by_their_own_account() -> Non
         ({"paused": "too many blocked keys"}, ("consumption_paused",)),
         ({"parked": 1}, ("events_parked",)),
         ({"waiting": 1}, ()),
+        ({"outbox_oldest_seconds": 60}, ()),
+        ({"outbox_oldest_seconds": 61}, ("events_unsent",)),
         ({"outbox_parked": 1}, ("events_unsendable",)),
         ({"calls_failed": 1}, ("calls_failed",)),
         ({"calls_unknown": 9}, ()),
     ],
 )
 def test_what_people_must_look_at(change: dict[str, Any], signs: tuple[str, ...]) -> None:
-    assert attention(replace(RATING, **change)) == signs
+    assert tuple(sign.code for sign in attention(replace(RATING, **change))) == signs
+
+
+def test_the_overview_adds_up_what_was_told_and_leaves_unknown_what_was_not() -> None:
+    whole = overview([APPLICATION, replace(RATING, parked=2, waiting=3)])
+    assert (whole.ready, whole.behind, whole.parked, whole.waiting, whole.unsent) == (2, 6, 2, 3, 3)
+    assert (whole.open_dates, whole.oldest_seconds) == (("2025-09-01",), 12)
+    assert whole.signs == (Sign("rating", "events_parked", 2),)
+    silent = overview([Health(name="application", readiness="unreachable"), RATING])
+    assert (silent.ready, silent.behind) == (1, None)
+    withheld = overview([Health(name="application", readiness="ready", withheld=True), RATING])
+    assert (withheld.ready, withheld.behind, withheld.signs) == (2, None, ())
+
+
+def test_a_topic_is_told_by_its_publisher_and_its_lag_by_each_reader() -> None:
+    [topic, _] = topics_of([APPLICATION, RATING])
+    assert (topic.name, topic.published, topic.behind) == ("application", 11 + 10 + 1, {"rating": 6})
+    [silent, _] = topics_of([Health(name="application", readiness="unreachable"), RATING])
+    assert (silent.told, silent.behind) == (False, {"rating": None})

@@ -18,6 +18,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from deploy.demo.journal import Entry, read_journal
 from deploy.demo.lives import Life
+from deploy.demo.opening import next_monday, open_branch
+from deploy.demo.opening import pay_out as pay_out_loans
 from deploy.demo.replay import Progress
 from deploy.local import demo, stack
 from deploy.local.process import terminate
@@ -27,6 +29,7 @@ from libs.runtime.database import open_engine
 from libs.runtime.dump import canonical_dump
 from services.console import store as console_store
 from services.incentive import store as incentive_store
+from tests.harness.private import Searched
 
 METADATA: dict[str, MetaData] = {"incentive": incentive_store.metadata, "console": console_store.metadata}
 REBUILD_SECONDS = 120
@@ -59,6 +62,21 @@ class Knowledge:
     rows: dict[str, list[str]]
     canonical: dict[str, list[str]]
     outbox: list[tuple[str, str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class AtWork:
+    """The branch after its run and its rebuilt readers, still running and with new loans on its books."""
+
+    platform: stack.Stack
+    run: Run
+    rebuilt: dict[str, Rebuilt]
+    searched: Searched
+
+    @property
+    def home(self) -> Path:
+        """The folder with the platform's addresses, as `var` is for `silverbear up`."""
+        return self.platform.issuer.jwks_path.parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +134,19 @@ class Killer:
             self._platform.children[name].process.send_signal(signal.SIGKILL)
             if name.endswith("-1"):
                 self._platform.urls[name.partition("-")[0]].reverse()  # who asks only one asks the one that is left
+
+
+def pay_out(platform: stack.Stack, loans: int) -> None:
+    """Open a later Monday than any yet and pay out new loans of the branch, so that people can act on them."""
+
+    async def work() -> None:
+        async with demo.driving(platform) as (client, scheduler):
+            monday = next_monday((await client.get("console", "/ops/status"))["open_date"])
+            await open_branch(client, scheduler, platform.profile, monday)
+            await pay_out_loans(client, scheduler, loans, monday, platform.stand_ins["partner"])
+            await scheduler.settle()
+
+    wait(work())
 
 
 def rebuild(platform: stack.Stack, service: str) -> Rebuilt:

@@ -137,7 +137,7 @@ OWN: dict[str, dict[str, Rule]] = {
 }
 # Pages send a visitor who may not look to the sign-in page.
 PAGES = {
-    "GET /": OPERATOR,
+    "GET /": Rule(READERS),
     "GET /sign-in": OPEN,
     "POST /sign-in": OPEN,
     "POST /sign-out": OPEN,
@@ -145,7 +145,9 @@ PAGES = {
     "GET /facilities": Rule(READERS, About.LIST),
     "GET /facilities/{facility_id}": Rule(READERS, About.BRANCH),
     "GET /parked": OPERATOR,
+    "GET /parked/key": OPERATOR,
     "POST /parked/redrive": OPERATOR,
+    "POST /parked/discard": OPERATOR,
 }
 
 

@@ -312,13 +312,22 @@ async def test_a_day_from_which_nobody_can_count_is_refused(wire: Wire, day: str
 async def test_the_pages_of_the_console_stand_junk_too(bench: Callable[..., Bench]) -> None:
     async with bench(console) as opened:
         token = {"authorization": f"Bearer {opened.issuer.token('ann', 'operator')}"}
-        for path in ("/", "/topics", "/facilities", "/facilities/%00", "/facilities/x", "/parked", "/sign-in"):
+        for path in (
+            "/",
+            "/topics",
+            "/facilities",
+            "/facilities/%00",
+            "/facilities/x",
+            "/parked",
+            "/parked/key",
+            "/sign-in",
+        ):
             for query in ("", "?lang=xx&lang=zh", "?after=%00&q=%00&stage=%00", f"?told={'x' * 600}", "?why=%ff"):
                 answer = await opened.http.get(path + query, headers={**token, "cookie": "silverbear_lang=\x7f"})
                 assert answer.status_code in (200, 404, 422), (path, query, answer.text[:300])
         form = {**token, "content-type": "application/x-www-form-urlencoded"}
         for content in (b"\xff", b"a=1&" * 50, b"token=%00", b"service=console&key=%00", b"x" * 9_000, b"x" * 300_000):
-            for path in ("/parked/redrive", "/sign-in", "/sign-out"):
+            for path in ("/parked/redrive", "/parked/discard", "/sign-in", "/sign-out"):
                 answer = await opened.http.post(path, content=content, headers=form)
                 assert answer.status_code in (200, 303, 401, 404, 413, 422), (path, content[:30], answer.text[:300])
                 assert not re.search(r"Traceback|asyncpg", answer.text)

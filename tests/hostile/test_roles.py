@@ -56,7 +56,7 @@ class Knock:
             return await self.bench.http.get(path, headers=headers)
         operation: dict[str, Any] = self.shapes.operations.get(door, {})
         if "requestBody" not in operation:
-            return await self.bench.http.post(path, headers=headers | FORM)
+            return await self.bench.http.post(path, content="confirmed=yes", headers=headers | FORM)
         body = self.shapes.plain(operation["requestBody"]["content"]["application/json"]["schema"])
         if "branch" in body:
             body["branch"] = HOME
@@ -99,7 +99,8 @@ async def test_without_a_good_token_nobody_comes_in(knock: Knock) -> None:
             if not rule.roles:
                 assert answer.status_code not in (401, 403) or door == "POST /sign-in", door
             elif door in PAGES:
-                assert (answer.status_code, answer.headers["location"]) == (303, NOWHERE), door
+                assert answer.status_code == 303, door
+                assert answer.headers["location"].startswith(NOWHERE), door
             else:
                 assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated"), door
                 assert answer.headers["www-authenticate"] == "Bearer", door

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from deploy.demo import sample, sba, sba_life
 from deploy.demo.lives import Life
 from deploy.local import demo
 from deploy.local.stack import SERVICES
-from tests.harness.platform import Killer, Rebuilt, Run, play, playing, rebuild, wait
+from tests.harness.platform import AtWork, Killer, Rebuilt, Run, pay_out, play, playing, rebuild, wait
 from tests.harness.private import Searched, search
 
 HERE = Path(__file__).parent
@@ -18,9 +19,10 @@ TRAPS = HERE.parent / "demo" / "traps.csv"
 PUBLIC = HERE.parents[2] / "shared" / "data" / "sba_loans.csv.gz"
 PUBLIC_ROWS = 300
 SEED = 1
+NEW_LOANS = 2
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def american_and_killer(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Killer]:
     """Every row of the file of traps and, where the public file lies beside the clone, a stratified sample of it.
 
@@ -41,7 +43,7 @@ def american_and_killer(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, 
         return run, killer
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def american(american_and_killer: tuple[Run, Killer]) -> Run:
     """The American loans."""
     return american_and_killer[0]
@@ -57,33 +59,32 @@ def fates(run: Run) -> dict[str, Life]:
     return found
 
 
-Looked = tuple[Run, dict[str, Rebuilt], Searched]
-
-
-@pytest.fixture(scope="session")
-def looked_at(tmp_path_factory: pytest.TempPathFactory) -> Looked:
-    """What `make demo` shows without any variable; two readers made anew from the topics alone; all of it searched."""
+@pytest.fixture(scope="module")
+def at_work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AtWork]:
+    """What `make demo` shows without any variable, and new loans; two readers made anew; all of it searched."""
     portfolio = demo.read_portfolio("", demo.LIMIT_DEFAULT, SEED)
     with playing("cn-branch", tmp_path_factory.mktemp("chinese")) as platform:
         run = play(platform, portfolio)
+        pay_out(platform, NEW_LOANS)
         again = {name: rebuild(platform, name) for name in ("incentive", "console")}
         facilities = {ref: story[0].key for ref, story in run.stories.items()}
-        return run, again, wait(search(platform, fates(run), facilities, run.outcome.report))
+        searched = wait(search(platform, fates(run), facilities, run.outcome.report))
+        yield AtWork(platform, run, again, searched)
 
 
-@pytest.fixture(scope="session")
-def chinese(looked_at: Looked) -> Run:
+@pytest.fixture(scope="module")
+def chinese(at_work: AtWork) -> Run:
     """The generated branch."""
-    return looked_at[0]
+    return at_work.run
 
 
-@pytest.fixture(scope="session")
-def rebuilt(looked_at: Looked) -> dict[str, Rebuilt]:
+@pytest.fixture(scope="module")
+def rebuilt(at_work: AtWork) -> dict[str, Rebuilt]:
     """What incentive and the console knew, and know after they were made anew."""
-    return looked_at[1]
+    return at_work.rebuilt
 
 
-@pytest.fixture(scope="session")
-def searched(looked_at: Looked) -> Searched:
+@pytest.fixture(scope="module")
+def searched(at_work: AtWork) -> Searched:
     """Where the borrowers' personal data was found after the run."""
-    return looked_at[2]
+    return at_work.searched

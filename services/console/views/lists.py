@@ -30,6 +30,12 @@ async def counts(tx: Tx) -> Counts:
     return Counts(events=sum(found.values()), facilities=facilities, types=types)
 
 
+async def stages(tx: Tx, reach: Reach) -> dict[str, int]:
+    """How many facilities within reach stand at each stage; a stage without any is not named."""
+    rows = await tx.sql(_STAGES_SQL, reach)
+    return {row["stage"]: row["n"] for row in rows}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FacilityRow:
     """One line of the list; `limit_granted` is in `currency`, None before a grant."""
@@ -52,6 +58,9 @@ SELECT {_COLUMNS} FROM facilities WHERE facility_id > $1 AND {within("branch", 3
 _STAGE_SQL = f"""
 SELECT {_COLUMNS} FROM facilities WHERE facility_id > $1 AND {within("branch", 3)} AND stage = $4
 ORDER BY facility_id LIMIT $2
+"""  # noqa: S608 - a constant of this module
+_STAGES_SQL = f"""
+SELECT stage, count(*) AS n FROM facilities WHERE {within("branch", 1)} GROUP BY stage
 """  # noqa: S608 - a constant of this module
 _FOUND_SQL = f"""
 SELECT {_COLUMNS} FROM facilities WHERE (facility_id = $1 OR external_ref = $1) AND {within("branch", 3)}
