@@ -56,8 +56,8 @@ class House:
         answers: dict[tuple[str, str], Any] = {
             ("GET", "/health/ready"): {"status": "ready"},
             ("GET", "/ops/status"): STATUS,
-            ("GET", "/ops/parked"): [ROW],
-            ("GET", "/ops/parked/f-9%2F..%2Fx"): [SHOWN],
+            ("GET", "/ops/parked?limit=200"): {"items": [ROW], "next": ""},
+            ("GET", "/ops/parked/f-9%2F..%2Fx?limit=200"): {"items": [SHOWN], "next": ""},
             ("POST", "/ops/parked/f-9%2F..%2Fx/redrive"): {"applied": 3},
             ("POST", "/ops/discarded/e-1"): {"discarded": "e-1"},
         }
