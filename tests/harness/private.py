@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from deploy.demo.lives import Life
 from deploy.local.stack import Stack
 from libs.events.catalogue import TOPICS
+from libs.runtime.auth import HEAD_OFFICE
 from tests.harness.leaks import Place, leaks, logs_in, records_of, rows_of
 
 EVERY_NAME_HOLDS = "示例"  # as a generated borrower is called
@@ -49,7 +50,7 @@ class Asker:
 
     def send(self, path: str, body: Any = None, *, role: str, service: str = "application") -> httpx.Response:
         """GET, or POST what is given."""
-        token = self.platform.issuer.token("somebody", role, org="branch")
+        token = self.platform.issuer.token("somebody", role, level=HEAD_OFFICE)
         headers = {"authorization": f"Bearer {token}", "idempotency-key": str(uuid.uuid4())}
         url = self.platform.urls[service][0] + path
         if body is None:
