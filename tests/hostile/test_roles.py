@@ -60,6 +60,8 @@ class Knock:
         body = self.shapes.plain(operation["requestBody"]["content"]["application/json"]["schema"])
         if "branch" in body:
             body["branch"] = HOME
+        if "facility_id" in body:
+            body["facility_id"] = self.known.get("facility_id", ["abc"])[0]
         return await self.bench.http.post(path, json=body, headers=headers)
 
 
