@@ -190,7 +190,8 @@ class Platform:
 
     async def readers(self) -> dict[str, list[str]]:
         """Who reads which topics, as the services themselves say."""
-        async with httpx.AsyncClient(trust_env=False, timeout=10) as http:
+        headers = {"authorization": f"Bearer {self.stack.issuer.token('operator', 'operator', org='branch')}"}
+        async with httpx.AsyncClient(trust_env=False, timeout=10, headers=headers) as http:
             return {
                 service: (await http.get(f"{self.url(service, 1)}/ops/status")).json()["reads"]
                 for service in self.services

@@ -9,9 +9,11 @@ import asyncio
 import signal
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import date
 from random import Random
+from typing import Any
 
 import httpx
 from aiokafka import AIOKafkaProducer
@@ -27,10 +29,13 @@ DOWN_SECONDS = 2.0
 CLOCK_OFF_SECONDS = 600.0
 SKEWED_SECONDS = 8.0
 ARMED_SECONDS = 60.0
+PASSED_SECONDS = 90.0
 MISBEHAVE_SECONDS = 20.0
 CALLERS = ("application", "guarantee")
 TOPICS = ("application", "rating", "collateral", "guarantee", "incentive", "clock")
 
+Thrown = tuple[str, int, int, str]
+"""Topic, partition, offset and id of a message that was thrown in."""
 Fault = Callable[["Conductor", int], Awaitable[float]]
 
 
@@ -39,7 +44,7 @@ class Conductor:
 
     def __init__(self, platform: Platform, seed: int) -> None:
         self.platform, self.random = platform, Random(seed)
-        self.poison: list[tuple[str, int, int, str]] = []
+        self.poison: list[Thrown] = []
 
     def somebody(self) -> tuple[str, int]:
         """Any replica of any service."""
@@ -216,7 +221,7 @@ async def poison(conductor: Conductor, turn: int) -> float:
     producer = AIOKafkaProducer(bootstrap_servers=platform.ground.brokers.bootstrap, acks="all")
     await producer.start()
     struck = time.monotonic()
-    thrown: list[tuple[str, int, int, str]] = []
+    thrown: list[Thrown] = []
     try:
         for topic in TOPICS:
             id_, key = str(uuid.UUID(int=conductor.random.getrandbits(128), version=4)), f"poison-{turn}-{topic}"
@@ -230,7 +235,7 @@ async def poison(conductor: Conductor, turn: int) -> float:
     finally:
         await producer.stop()
     conductor.poison += thrown
-    await _discarded(conductor, turn)
+    await _discarded(conductor, thrown)
     return struck
 
 
@@ -257,28 +262,44 @@ def _envelope(topic: str, id_: str, key: str) -> list[tuple[str, bytes]]:
     return [(name, value.encode()) for name, value in attributes.items()]
 
 
-async def _discarded(conductor: Conductor, turn: int) -> None:
-    """Discard at every service, as an operator does, once all readers have parked what they read of it."""
+async def _discarded(conductor: Conductor, thrown: Sequence[Thrown]) -> None:
+    """Discard at every service, as an operator does, until every reader is past what was thrown in."""
     platform = conductor.platform
     token = platform.stack.issuer.token("operator", "operator", org="branch")
-    quiet_since = time.monotonic()
+    begun, passed = time.monotonic(), False
     async with httpx.AsyncClient(trust_env=False, timeout=10, headers={"authorization": f"Bearer {token}"}) as http:
-        while time.monotonic() - quiet_since < 3:
+        while not passed and time.monotonic() - begun < PASSED_SECONDS:
+            await asyncio.sleep(0.3)
+            # Looked at before what is parked: what the last of them parks is seen then.
+            passed = all([await _is_past(http, platform.url(service, 1), thrown) for service in platform.services])
             for service in platform.services:
-                for row in await _parked(http, platform.url(service, 1)):
+                for row in await _asked(http, f"{platform.url(service, 1)}/ops/parked") or []:
                     if row["key"].startswith(("undecodable:", "poison-")):
-                        quiet_since = time.monotonic()
                         url = f"{platform.url(service, 1)}/ops/discarded/{row['event_id']}"
-                        await http.post(url, json={"reason": f"poison of turn {turn}"})
-            await asyncio.sleep(0.2)
+                        with suppress(httpx.HTTPError):  # it is still there when looked at again
+                            await http.post(url, json={"reason": "thrown in"})
+                        passed = False
 
 
-async def _parked(http: httpx.AsyncClient, url: str) -> list[dict[str, str]]:
+async def _is_past(http: httpx.AsyncClient, url: str, thrown: Sequence[Thrown]) -> bool:
+    status = await _asked(http, f"{url}/ops/status")
+    if status is None:
+        return False
+    reached = status["positions"]
+    return all(
+        reached.get(topic, {}).get(str(part), -1) >= offset
+        for topic, part, offset, _ in thrown
+        if topic in (*status["reads"], "clock")
+    )
+
+
+async def _asked(http: httpx.AsyncClient, url: str) -> Any:
+    """The JSON of an answer, None when there is none just now."""
     try:
-        answer = await http.get(f"{url}/ops/parked")
+        answer = await http.get(url)
     except httpx.HTTPError:
-        return []
-    return list(answer.json()) if answer.status_code == httpx.codes.OK else []
+        return None
+    return answer.json() if answer.status_code == httpx.codes.OK else None
 
 
 async def clock_off(conductor: Conductor, turn: int) -> float:

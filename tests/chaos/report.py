@@ -33,8 +33,9 @@ class Result:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing was found and everything was played."""
-        return not (self.failures or self.missing or any(self.findings.values()))
+        """Whether nothing was found, everything was played, and every fault was recovered from."""
+        recovered = all(each.recovered is not None for each in self.struck)
+        return recovered and not (self.failures or self.missing or any(self.findings.values()))
 
 
 def table(struck: Sequence[Struck]) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from deploy.local.process import ChildFailed
 from tests.chaos.faults import FAULTS, Conductor, NotReached
 from tests.chaos.watch import Watch
 
@@ -52,6 +53,10 @@ async def play(
             say(f"{name}: {missed}")
             if waiting:
                 again.append(name)
+            continue
+        except ChildFailed as failure:
+            say(f"{name}: {failure}")
+            done.append(Struck(name, 0.0, None))
             continue
         turns[name] += 1
         lasted = time.monotonic() - struck
