@@ -2,7 +2,7 @@
 
 Environment: LIVES (2000), SEED (1), BROKERS (3), EACH (how often every fault strikes: 5), FAULTS (names, separated by
 commas; all), PLANT (a planted bug, without faults unless FAULTS names some), REPORT (a file to write the result to),
-SCENARIO (one of tests/chaos/scenarios.py instead of lives).
+SCENARIO (one of tests/chaos/scenarios.py instead of lives, SECONDS long), KEEP (1 keeps data and logs).
 """
 
 from __future__ import annotations
