@@ -30,7 +30,8 @@ CLOCK_OFF_SECONDS = 600.0
 SKEWED_SECONDS = 8.0
 ARMED_SECONDS = 60.0
 PASSED_SECONDS = 90.0
-MISBEHAVE_SECONDS = 20.0
+ORDER_SECONDS = 20.0  # for a first order to come to a partner that is about to misbehave
+MISBEHAVE_SECONDS = 6.0
 CALLERS = ("application", "guarantee")
 TOPICS = ("application", "rating", "collateral", "guarantee", "incentive", "clock")
 
@@ -179,6 +180,9 @@ def _all_broker_links(conductor: Conductor) -> list[Link]:
 def partner(word: str) -> Fault:
     """Core banking and the guarantee partner misbehave on their next orders."""
 
+    def _patience(nothing_yet: object) -> float:
+        return ORDER_SECONDS if nothing_yet else MISBEHAVE_SECONDS
+
     async def misbehave(conductor: Conductor, _: int) -> float:
         struck, asked = time.monotonic(), [word] * 3
         urls = [f"{url}/misbehaviour" for url in conductor.platform.stack.stand_ins.values()]
@@ -186,7 +190,7 @@ def partner(word: str) -> Fault:
             for url in urls:
                 (await http.post(url, json={"script": asked})).raise_for_status()
             left = [asked, asked]
-            while any(left) and time.monotonic() - struck < MISBEHAVE_SECONDS:
+            while any(left) and time.monotonic() - struck < _patience(left == [asked, asked]):
                 await asyncio.sleep(0.1)
                 left = [(await http.get(url)).json()["script"] for url in urls]
             for url in urls:

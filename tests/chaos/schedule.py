@@ -13,7 +13,7 @@ from deploy.local.process import ChildFailed
 from tests.chaos.faults import FAULTS, Conductor, NotReached
 from tests.chaos.watch import Watch
 
-PAUSE_SECONDS = (0.5, 2.0)
+PAUSE_SECONDS = (0.2, 1.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import pytest
@@ -17,9 +16,6 @@ SHORT = Plan(
 )
 
 
-@pytest.mark.skipif(
-    threading.current_thread() is not threading.main_thread(), reason="processes end with the thread that started them"
-)
 def test_lives_under_fire_leave_nothing_lost_doubled_or_out_of_place(tmp_path: Path) -> None:
     result = run(SHORT, tmp_path)
     assert {name: found for name, found in result.findings.items() if found} == {}
