@@ -25,7 +25,7 @@ from deploy.local.broker import Broker, Kind
 from deploy.local.kafka_cluster import Cluster
 from deploy.local.process import Child, ChildFailed, free_ports, spawn, terminate
 from libs.runtime import migrate
-from libs.runtime.auth import Issuer
+from libs.runtime.auth import HEAD_OFFICE, Issuer
 from tests.chaos.proxy import Link, Proxy
 
 SERVICES = stack.SERVICES
@@ -188,9 +188,13 @@ class Platform:
         self.control(service, number).write_text(fault)
         self.children[service, number].process.send_signal(signal.SIGUSR1)
 
+    def operator_token(self) -> str:
+        """Opens what operators may see."""
+        return self.stack.issuer.token("operator", "operator", level=HEAD_OFFICE)
+
     async def readers(self) -> dict[str, list[str]]:
         """Who reads which topics, as the services themselves say."""
-        headers = {"authorization": f"Bearer {self.stack.issuer.token('operator', 'operator', org='branch')}"}
+        headers = {"authorization": f"Bearer {self.operator_token()}"}
         async with httpx.AsyncClient(trust_env=False, timeout=10, headers=headers) as http:
             return {
                 service: (await http.get(f"{self.url(service, 1)}/ops/status")).json()["reads"]

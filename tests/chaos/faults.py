@@ -269,7 +269,7 @@ def _envelope(topic: str, id_: str, key: str) -> list[tuple[str, bytes]]:
 async def _discarded(conductor: Conductor, thrown: Sequence[Thrown]) -> None:
     """Discard at every service, as an operator does, until every reader is past what was thrown in."""
     platform = conductor.platform
-    token = platform.stack.issuer.token("operator", "operator", org="branch")
+    token = platform.operator_token()
     begun, passed = time.monotonic(), False
     async with httpx.AsyncClient(trust_env=False, timeout=10, headers={"authorization": f"Bearer {token}"}) as http:
         while not passed and time.monotonic() - begun < PASSED_SECONDS:
