@@ -18,6 +18,8 @@ PLUMBING = frozenset(
 )
 # Two facts of one day may come in either order, and what needs both is told by whichever came last.
 TURNS = ("sequence", "actor", "cause")
+# A ciphertext, the key that opens it, the moment of a disclosure: never twice the same.
+CHANCE = ("sealed", "wrapped", "at")
 CALL_FIELDS = ("key", "kind", "request", "business_date", "org", "status")
 
 
@@ -31,7 +33,9 @@ def canonical(evidence: Evidence) -> dict[str, Counter[str]]:
     dump: dict[str, Counter[str]] = defaultdict(Counter)
     for service, tables in evidence.tables.items():
         for table in tables.keys() - PLUMBING:
-            rows = ({name: value for name, value in row.items() if name not in TURNS} for row in tables[table])
+            rows = (
+                {name: value for name, value in row.items() if name not in (*TURNS, *CHANCE)} for row in tables[table]
+            )
             dump[f"{service}.{table}"] = Counter(_line(row, names) for row in rows)
         rows = ({name: row[name] for name in CALL_FIELDS if name in row} for row in tables.get("calls", []))
         dump[f"{service}.calls"] = Counter(_line(row, names) for row in rows)
