@@ -97,7 +97,7 @@ class Driver:
     def __init__(self, platform: Platform, lives: tuple[Life, ...], seed: int) -> None:
         self.platform, self.lives, self.seed = platform, lives, seed
         self.driven = Driven(len(lives), Progress(len(lives)))
-        self._thread = threading.Thread(target=self._run, name="driver")
+        self._thread = threading.Thread(target=self._run, name="driver", daemon=True)
 
     def start(self) -> None:
         """Begin."""

@@ -277,7 +277,8 @@ async def _discarded(conductor: Conductor, thrown: Sequence[Thrown]) -> None:
             # Looked at before what is parked: what the last of them parks is seen then.
             passed = all([await _is_past(http, platform.url(service, 1), thrown) for service in platform.services])
             for service in platform.services:
-                for row in await _asked(http, f"{platform.url(service, 1)}/ops/parked") or []:
+                parked = await _asked(http, f"{platform.url(service, 1)}/ops/parked") or {"items": []}
+                for row in parked["items"]:
                     if row["key"].startswith(("undecodable:", "poison-")):
                         url = f"{platform.url(service, 1)}/ops/discarded/{row['event_id']}"
                         with suppress(httpx.HTTPError):  # it is still there when looked at again
