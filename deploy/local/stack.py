@@ -107,7 +107,7 @@ class Stack:
             name,
             [sys.executable, "-m", *(STAND_IN if name in STAND_INS else SERVICE), app, "--port", str(port)],
             log=logs / f"{name}.log",
-            env=self.environment(service, extra),
+            env=self.environment(service, {"REPLICA": name, **(extra or {})}),
             cwd=ROOT,
         )
         self.children[name] = child

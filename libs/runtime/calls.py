@@ -19,6 +19,8 @@ import httpx
 from libs.kernel.errors import Rejection
 from libs.runtime.database import backoff, borrowed, is_transient, listening, patiently, woken
 from libs.runtime.faults import reach
+from libs.runtime.logs import fault
+from libs.runtime.telemetry import carry_trace
 from libs.runtime.tx import Cause, Tx
 
 if TYPE_CHECKING:
@@ -132,7 +134,8 @@ class Caller:
                             await woken(self._wake, seconds=POLL_SECONDS)
             except Exception as error:  # noqa: BLE001 - a worker outlives any one failure
                 attempt += 1
-                self.parts.log.warning("calls_interrupted", error=repr(error))
+                self.parts.telemetry.retried("calls")
+                self.parts.log.warning("calls_interrupted", error=fault(error))
                 await asyncio.sleep(backoff(attempt))
             finally:
                 await self._close()
@@ -161,13 +164,13 @@ class Caller:
         except Exception as error:  # noqa: BLE001 - whatever stands between us and an answer leaves the call unknown
             await self._later(row, repr(error))
             return
-        if answer.status >= SERVER_ERROR or answer.status in TRY_LATER:
+        if _outcome(answer) == "unanswered":
             await self._later(row, f"status {answer.status}")
             return
         reach("calls.after_send", self.parts.settings.fault)
         await patiently(
             lambda: self._take(outbound, row, request, answer),
-            on_retry=lambda error: self.parts.log.warning("call_answer_retry", error=repr(error)),
+            on_retry=lambda error: self.parts.log.warning("call_answer_retry", error=fault(error)),
         )
 
     async def _ask(self, outbound: Outbound, row: dict[str, Any], request: dict[str, Any]) -> Answer:
@@ -180,15 +183,22 @@ class Caller:
                 timeout=CALL_TIMEOUT_SECONDS,
                 transport=_Bounded(httpx.AsyncHTTPTransport(verify=tls)),
                 headers={"accept-encoding": "identity"},  # what is counted is what is kept
+                event_hooks={"request": [carry_trace]},
             )
             self._clients[outbound.target] = client
         if row["before"] == "unknown":
-            known = await outbound.inquire(client, row["reference"], request)
+            with self.parts.telemetry.call(row, "inquire") as step:
+                known = await outbound.inquire(client, row["reference"], request)
+                step.outcome = _outcome(known)
             if known is not None:
                 return known
-        return await outbound.send(client, row["reference"], request)
+        with self.parts.telemetry.call(row, "send") as step:
+            answer = await outbound.send(client, row["reference"], request)
+            step.outcome = _outcome(answer)
+        return answer
 
     async def _later(self, row: dict[str, Any], error: str) -> None:
+        self.parts.telemetry.retried("calls")
         delay = backoff(row["attempts"], cap_seconds=AGAIN_SECONDS_MAX)
         async with borrowed(self.parts.engine) as driver:
             await driver.execute(
@@ -208,20 +218,27 @@ class Caller:
                 state = await unit.sql(_STATE_SQL, row["id"])
                 if state[0]["status"] != "unknown":
                     return
-                cause = Cause(
-                    actor=f"{self.parts.name}:calls", org=row["org"], id=row["id"], traceparent=row["traceparent"]
-                )
-                await outbound.answered(Tx(unit, cause, state[0]["on"]), row["reference"], request, answer)
+                with self.parts.telemetry.answer(row, unit) as traceparent:
+                    cause = Cause(
+                        actor=f"{self.parts.name}:calls", org=row["org"], id=row["id"], traceparent=traceparent
+                    )
+                    await outbound.answered(Tx(unit, cause, state[0]["on"]), row["reference"], request, answer)
                 await unit.flush()
                 await unit.sql("UPDATE calls SET status = 'done', error = '' WHERE id = $1", row["id"])
         except Exception as error:
             if is_transient(error):
                 raise
             reason = error.code if isinstance(error, Rejection) else repr(error)
-            self.parts.log.error("call_answer_rejected", kind=row["kind"], reference=row["reference"], reason=reason)
+            self.parts.log.error("call_answer_rejected", kind=row["kind"], key=row["key"], reason=fault(error))
             async with borrowed(self.parts.engine) as driver:
                 await driver.execute(
                     "UPDATE calls SET status = 'failed', error = $2 WHERE id = $1 AND status = 'unknown'",
                     row["id"],
                     str(reason)[:500],
                 )
+
+
+def _outcome(answer: Answer | None) -> str:
+    """A status that decides nothing is no answer; that the other side never heard of it is one."""
+    undecided = answer is not None and (answer.status >= SERVER_ERROR or answer.status in TRY_LATER)
+    return "unanswered" if undecided else "answered"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +22,8 @@ from libs.runtime import parking
 from libs.runtime.database import backoff, briefly, is_transient, patiently
 from libs.runtime.daybreak import Daybreak, newest_day
 from libs.runtime.faults import reach
-from libs.runtime.inbound import Arrival, Intake, ResumeFailed, pass_by, read_meta, reason_of
+from libs.runtime.inbound import Arrival, Intake, ResumeFailed, pass_by, read_meta, reason_of, told_of
+from libs.runtime.logs import fault
 from libs.runtime.wiring import Parts
 
 CLOCK = "clock"
@@ -45,6 +46,7 @@ class Consumer:
         self.ready = asyncio.Event()
         self.paused = ""
         self._kafka: AIOKafkaConsumer | None = None
+        self._applied: dict[tuple[str, int], int] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._broken: asyncio.Event = asyncio.Event()
 
@@ -57,7 +59,7 @@ class Consumer:
                 attempt = 1  # it ran until a worker failed, and said so
             except Exception as error:  # noqa: BLE001 - a consumer outlives any one failure; positions are in the database
                 attempt += 1
-                self.parts.log.warning("consumer_interrupted", error=repr(error))
+                self.parts.log.warning("consumer_interrupted", error=fault(error))
             await asyncio.sleep(backoff(attempt))
 
     async def _session(self) -> None:
@@ -119,8 +121,17 @@ class Consumer:
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - the session is rebuilt from the database's positions
-            self.parts.log.error("worker_failed", error=repr(error))
+            self.parts.log.error("worker_failed", error=fault(error))
             self._broken.set()
+
+    async def lag(self) -> dict[str, int]:
+        """The events of each topic that the broker has for this process and that are not yet applied (a second ago)."""
+        mine = self._kafka.assignment() if self._kafka is not None else ()
+        lag: Counter[str] = Counter()
+        for tp, end in (await self._kafka.end_offsets(mine) if self._kafka is not None and mine else {}).items():
+            topic = self._plain(tp.topic)
+            lag[topic] += max(0, end - 1 - self._applied.get((topic, tp.partition), -1))
+        return lag
 
     async def _positions(self) -> dict[tuple[str, int], int]:
         async with self.parts.engine.connect() as conn:
@@ -207,7 +218,13 @@ class Consumer:
             if culprit in culprits:
                 raise error
             culprits[culprit] = reason_of(error)
-            self.parts.log.error("event_parked", event_id=culprit, key=arrival.key, reason=culprits[culprit])
+            self.parts.log.error(
+                "event_parked",
+                event_id=culprit,
+                key=arrival.key,
+                trace_id=arrival.headers.get("traceparent", "")[3:35],
+                reason=told_of(error),
+            )
             try:
                 return await patiently(lambda: self._once([arrival], culprits), on_retry=self._retrying)
             except Exception as another:  # noqa: BLE001 - raised above when it names the same event again
@@ -259,7 +276,8 @@ class Consumer:
         return topic.removeprefix(self.parts.settings.topic_prefix)
 
     def _retrying(self, error: BaseException) -> None:
-        self.parts.log.warning("retrying", error=repr(error)[:300])
+        self.parts.telemetry.retried("consumer")
+        self.parts.log.warning("retrying", error=fault(error))
 
     async def _check_blocked(self) -> None:
         """Stop taking events while more than one key in a hundred is blocked: people must look first."""
@@ -282,7 +300,7 @@ class Consumer:
         while True:
             await asyncio.sleep(COMMIT_SECONDS)
             try:
-                positions = await self._positions()
+                positions = self._applied = await self._positions()
                 if not self.paused and await self._too_many_blocked():
                     self.paused = "too many blocked keys"
                     self.parts.log.error("consumption_paused", reason=self.paused)
@@ -295,7 +313,7 @@ class Consumer:
                 if mine:
                     await self._kafka.commit(mine)
             except (KafkaError, OSError) as error:
-                self.parts.log.debug("offsets_not_shown", error=repr(error))
+                self.parts.log.debug("offsets_not_shown", error=fault(error))
             except Exception as error:
                 if not is_transient(error):
                     raise

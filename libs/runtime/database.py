@@ -40,6 +40,7 @@ def open_engine(url: str, *, schema: str, pool_size: int, idle_ms: int = 8_000) 
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS_MAX,
         pool_use_lifo=True,  # the same few connections are used again, with their statements prepared
+        hide_parameters=True,  # an error's text would quote what a statement was given
         json_deserializer=str,  # JSON stays text: a shelf validates it straight into its own types
         connect_args={
             "timeout": CONNECT_SECONDS_MAX,

@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from libs.events.clock import DayClosed
 from libs.events.envelope import Meta
 from libs.runtime.database import borrowed, briefly, is_transient
-from libs.runtime.inbound import TIMER_TOPIC, Arrival, reason_of, run_timer
+from libs.runtime.inbound import TIMER_TOPIC, Arrival, reason_of, run_timer, told_of
 from libs.runtime.tx import adapter_of
 from libs.runtime.wiring import Parts
 
@@ -139,7 +139,7 @@ class Daybreak:
         except Exception as error:
             if is_transient(error):
                 raise
-            self.parts.log.error("timer_parked", **timer, reason=reason_of(error))
+            self.parts.log.error("timer_parked", **timer, reason=told_of(error))
             await self._fire_together(tick, day, [timer], culprit=reason_of(error))
 
     async def _fire_together(self, tick: Arrival, day: DayClosed, due: list[dict[str, Any]], culprit: str = "") -> None:

@@ -29,6 +29,7 @@ async def canonical_dump(
     async with engine.connect() as conn:
         for table in (*sorted(set(metadata.tables) - _FRAMEWORK), "timers"):
             chance = [column.name for column in metadata.tables[table].columns if column.info.get(CHANCE)]
+            chance.append("traceparent")  # of a timer
             statement = f"SELECT (to_jsonb(t) - $1::text[])::text FROM {table} t"  # noqa: S608 - our own tables
             rows = await conn.exec_driver_sql(statement, (chance,))
             lines = [UUID.sub(lambda found: known.get(found[0], "id"), text) for (text,) in rows]

@@ -1,6 +1,6 @@
 """The gate before every door: how many requests are inside at once, how long one may stay, and nobody while it shuts.
 
-Whoever is turned away has caused nothing and may come again: 503 with Retry-After. Health is asked past the gate.
+Whoever is turned away has caused nothing and may come again: 503 with Retry-After. Health and metrics are let by.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from fastapi import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from libs.runtime.problems import problem
+from libs.runtime.telemetry import MACHINES_ASK
 from libs.runtime.wiring import Parts
 
 HEAD_BYTES_MAX = 65_536
@@ -20,7 +21,7 @@ GOODBYE = {**AT_ONCE, "Connection": "close"}
 
 
 class Gate:
-    """Counts the requests inside; the outermost layer of a service's app."""
+    """Counts the requests inside; only what times them is around it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -28,7 +29,7 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request in, or answer for it."""
-        if scope["type"] != "http" or scope["path"].startswith("/health/"):
+        if scope["type"] != "http" or scope["path"].startswith(MACHINES_ASK):
             await self.app(scope, receive, send)
             return
         parts: Parts = scope["app"].state.parts

@@ -19,6 +19,7 @@ from libs.kernel.money import Money
 from libs.runtime.auth import Caller
 from libs.runtime.keyring import Keyring
 from libs.runtime.problems import MEDIA_TYPE, problem, problem_body
+from libs.runtime.telemetry import standing_at
 from libs.runtime.tx import Cause, Tx, Unit, uuid7
 from libs.runtime.wiring import Parts
 
@@ -100,12 +101,9 @@ class RequestDoor:
         if not self.caller.reaches(org):
             raise OutOfReach("other_branch", "this belongs to another branch")
 
-    def _cause(self) -> Cause:
-        return Cause(
-            actor=self.caller.subject,
-            org=self.caller.org,
-            traceparent=self.request.headers.get("traceparent", "")[:55],
-        )
+    def _cause(self, keys: Sequence[str] = ()) -> Cause:
+        traceparent = standing_at(keys, self.request.path_params)
+        return Cause(actor=self.caller.subject, org=self.caller.org, traceparent=traceparent)
 
 
 class CommandDoor(RequestDoor):
@@ -129,7 +127,7 @@ class CommandDoor(RequestDoor):
             opened = await unit.sql("SELECT open FROM clock WHERE id = 1")
             if not opened:
                 raise _not_open()
-            result = await command(Tx(unit, self._cause(), opened[0]["open"]))
+            result = await command(Tx(unit, self._cause(keys), opened[0]["open"]))
             await unit.flush()
         if isinstance(result, Rejection):
             raise result
@@ -187,7 +185,7 @@ class CommandDoor(RequestDoor):
             unit.locked((name, seq, locks.owner or org) for name, seq, _, org in held)
             if locks.owner and any(org != locks.owner for _, _, _, org in held):
                 await unit.sql("UPDATE stream SET org = $2 WHERE key = ANY($1)", list(before), locks.owner)
-            result = await command(Tx(unit, self._cause(), state["open"]))
+            result = await command(Tx(unit, self._cause(list(locks.keys)), state["open"]))
             body = to_json(result).decode()
             headers = {**_JSON, **({EVENTS_HEADER: ", ".join(unit.told())} if unit.told() else {})}
             await unit.flush((*mine, str(status), json.dumps(headers), body))

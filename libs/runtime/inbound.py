@@ -16,6 +16,7 @@ from libs.events.envelope import CATALOGUE, Meta
 from libs.kernel.errors import NotFound, Rejection
 from libs.runtime.database import borrowed, is_transient
 from libs.runtime.faults import reach
+from libs.runtime.logs import fault
 from libs.runtime.tx import Cause, Tx, Unit, adapter_of
 from libs.runtime.wiring import Parts
 
@@ -241,8 +242,9 @@ class Intake:
         handler = self._handler(meta)
         if handler is not None:
             body = adapter_of(CATALOGUE[meta.type].body).validate_json(arrival.payload)
-            cause = Cause(actor=f"{self.parts.name}:reaction", org=meta.org, id=meta.id, traceparent=meta.traceparent)
-            await handler(Tx(self.unit, cause, meta.business_date), body, meta)
+            with self.parts.telemetry.reaction(meta, body, self.unit) as traceparent:
+                cause = Cause(actor=f"{self.parts.name}:reaction", org=meta.org, id=meta.id, traceparent=traceparent)
+                await handler(Tx(self.unit, cause, meta.business_date), body, meta)
             self.marks.inbox[meta.id] = meta.type
         self._advance(meta)
 
@@ -346,14 +348,15 @@ def arrival_of(row: dict[str, Any]) -> Arrival:
 
 async def run_timer(parts: Parts, unit: Unit, fired: dict[str, str]) -> None:
     """Run one timer's command under its own cause; the same tick and timer always give the same ids."""
-    cause = Cause(
-        actor=f"{parts.name}:timer",
-        org=fired["org"],
-        id=f"{fired['tick']}:{fired['kind']}:{fired['ref']}",
-        traceparent=fired["traceparent"],
-    )
-    tx = Tx(unit, cause, date.fromisoformat(fired["open"]))
-    await parts.timers[fired["kind"]](tx, fired["ref"], fired["key"])
+    with parts.telemetry.timer(fired, unit) as traceparent:
+        cause = Cause(
+            actor=f"{parts.name}:timer",
+            org=fired["org"],
+            id=f"{fired['tick']}:{fired['kind']}:{fired['ref']}",
+            traceparent=traceparent,
+        )
+        tx = Tx(unit, cause, date.fromisoformat(fired["open"]))
+        await parts.timers[fired["kind"]](tx, fired["ref"], fired["key"])
 
 
 def reason_of(error: BaseException) -> str:
@@ -362,3 +365,8 @@ def reason_of(error: BaseException) -> str:
         return error.reason
     text = f"{error.code}: {error.detail}" if isinstance(error, Rejection) else f"{type(error).__name__}: {error}"
     return text.replace("\x00", "\\0")  # PostgreSQL holds no NUL
+
+
+def told_of(error: BaseException) -> str:
+    """The same for the log, which must not hold what the words of an error may quote."""
+    return fault(error.__cause__ or error if isinstance(error, ResumeFailed) else error)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from libs.runtime.database import borrowed
+from libs.runtime.logs import fault
 from libs.runtime.wiring import Parts
 
 ROWS_AT_ONCE = 1_000
@@ -39,7 +40,7 @@ class Janitor:
             try:
                 await self.sweep()
             except Exception as error:  # noqa: BLE001 - nothing depends on it, and the next sweep finds the same rows
-                self.parts.log.warning("sweep_failed", error=repr(error))
+                self.parts.log.warning("sweep_failed", error=fault(error))
             await asyncio.sleep(self.parts.settings.purge_seconds)
 
     async def sweep(self) -> int:

@@ -15,6 +15,7 @@ import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from libs.runtime.logs import fault
 from libs.runtime.settings import Settings
 
 FETCH_SECONDS_MAX = 5.0
@@ -64,7 +65,7 @@ class SigningKeys:
             try:
                 keys = KeySet.import_key_set(await self._fetch())
             except UNREADABLE as error:
-                structlog.get_logger().warning("signing_keys_unreadable", error=repr(error))
+                structlog.get_logger().warning("signing_keys_unreadable", error=fault(error))
                 if self._keys is not None:  # the old ones still hold: no storm of tries while the issuer is away
                     self._read_at = time.monotonic()
                 return

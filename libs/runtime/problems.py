@@ -16,11 +16,11 @@ from libs.kernel.errors import Rejection
 from libs.runtime.auth import Unauthenticated
 from libs.runtime.database import is_transient, is_unstorable
 from libs.runtime.keys import KeysUnavailable
+from libs.runtime.logs import fault
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "2"
 PLACE_CHARACTERS_MAX = 200
-ERROR_CHARACTERS_MAX = 300
 
 
 class Problem(BaseModel):
@@ -128,7 +128,7 @@ def _install_failures(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def on_failure(_: Request, error: Exception) -> Response:
-        log.error("request_failed", error=repr(error))
+        log.error("request_failed", error=fault(error))
         return problem(500, "internal_error")
 
 
@@ -137,7 +137,7 @@ async def _on_database(_: Request, error: Exception) -> Response:
         return problem(422, "unstorable_text", "text may not hold the character U+0000")
     if not is_transient(error):
         raise error  # a failure of ours: logged with its stack
-    structlog.get_logger().warning("request_unavailable", error=repr(error)[:ERROR_CHARACTERS_MAX])
+    structlog.get_logger().warning("request_unavailable", error=fault(error))
     return problem(503, "unavailable", "the database cannot be reached", headers={"Retry-After": RETRY_AFTER_SECONDS})
 
 

@@ -14,9 +14,12 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTopicError, MessageSizeTooLargeError, RecordTooLargeError, UnsupportedCodecError
+from opentelemetry.sdk.trace import Span
 
 from libs.runtime.database import backoff, briefly, listening, woken
 from libs.runtime.faults import reach
+from libs.runtime.logs import fault
+from libs.runtime.traces import end
 from libs.runtime.wiring import Parts
 
 UNSENDABLE = (MessageSizeTooLargeError, RecordTooLargeError, InvalidTopicError, UnsupportedCodecError, ValueError)
@@ -73,7 +76,8 @@ class Relay:
                     await self._publish(driver)
             except Exception as error:  # noqa: BLE001 - a relay outlives any one failure; rows stay in the outbox
                 attempt += 1
-                self.parts.log.warning("relay_interrupted", error=repr(error))
+                self.parts.telemetry.retried("relay")
+                self.parts.log.warning("relay_interrupted", error=fault(error))
                 await asyncio.sleep(backoff(attempt))
 
     async def _lead(self, driver: Any) -> bool:
@@ -113,6 +117,7 @@ class Relay:
         reached: dict[tuple[str, int], int] = {}
         for meta in sent.values():
             topic = meta.topic.removeprefix(self.parts.settings.topic_prefix)
+            self.parts.telemetry.metrics.published.labels(topic).inc()
             reached[topic, meta.partition] = max(meta.offset, reached.get((topic, meta.partition), -1))
         marks = [{"topic": topic, "part": part, "offset": offset} for (topic, part), offset in reached.items()]
         await driver.execute(_DONE_SQL, list(sent), json.dumps(marks))
@@ -130,23 +135,28 @@ class Relay:
         futures: dict[int, Any] = {}
         unsendable: dict[int, str] = {}
         stopped: set[str] = set()
+        spans: dict[int, Span | None] = {}
         for row in rows:
             if row["key"] in stopped:
                 continue
+            headers = json.loads(row["headers"])
+            spans[row["id"]] = self.parts.telemetry.sending(headers)
             try:
                 futures[row["id"]] = await producer.send(
                     self.parts.topic(row["topic"]),
                     value=row["payload"].encode(),
                     key=row["key"].encode(),
-                    headers=[(name, value.encode()) for name, value in json.loads(row["headers"]).items()],
+                    headers=[(name, value.encode()) for name, value in headers.items()],
                 )
             except UNSENDABLE as error:
+                end(spans[row["id"]], error)
                 stopped.add(row["key"])
                 unsendable[row["id"]] = repr(error)[:500]
         results = await asyncio.gather(*futures.values(), return_exceptions=True)
         sent: dict[int, Any] = {}
         failed: BaseException | None = None
         for id_, result in zip(futures, results, strict=True):
+            end(spans[id_], result if isinstance(result, BaseException) else None)
             if isinstance(result, UNSENDABLE):
                 unsendable[id_] = repr(result)[:500]
             elif isinstance(result, BaseException):

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from libs.events.catalogue import TOPICS
 from libs.events.clock import DayClosed
 from libs.runtime.database import borrowed, patiently
+from libs.runtime.logs import fault
 from libs.runtime.relay import Relay
 from libs.runtime.tables import service_metadata
 from libs.runtime.tx import Cause, Tx
@@ -79,7 +80,7 @@ class Scheduler:
         await patiently(lambda: self._look(looks, seconds), on_retry=self._retrying)
 
     def _retrying(self, error: BaseException) -> None:
-        self.parts.log.warning("retrying", error=repr(error)[:300])
+        self.parts.log.warning("retrying", error=fault(error))
 
     async def _look(self, looks: Sequence[str], seconds: float) -> None:
         anything = " OR ".join(f"EXISTS ({look})" for look in looks)

@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -35,6 +36,7 @@ ANSWER_SECONDS_MAX = 5
 END_SECONDS_MAX = 9.5
 """For all of it; what hangs even then is ended by force, with exit code 1."""
 KEEP_ALIVE_SECONDS = 15
+LOG_CONFIG = str(Path(__file__).with_name("uvicorn.json"))
 HEAD_SECONDS_MAX = 10.0
 """From a request's first byte to the end of its headers."""
 CONNECTIONS_MAX = 1_000
@@ -119,6 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         http=Protocol,
         ws="none",
         access_log=False,
+        log_config=LOG_CONFIG,
         log_level="warning",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=ANSWER_SECONDS_MAX,

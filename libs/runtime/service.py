@@ -10,6 +10,7 @@ from sqlalchemy import MetaData
 
 from libs.events import catalogue
 from libs.events.envelope import kind_of
+from libs.runtime import logs
 from libs.runtime.auth import TokenDoor
 from libs.runtime.calls import Caller, Outbound
 from libs.runtime.consumer import Consumer
@@ -18,12 +19,15 @@ from libs.runtime.gate import Gate
 from libs.runtime.http import BodyLimit
 from libs.runtime.janitor import Janitor
 from libs.runtime.keyring import Keyring
+from libs.runtime.metrics import router as metrics_router
 from libs.runtime.openapi import PROBLEMS, Interface
 from libs.runtime.ops import router as ops_router
 from libs.runtime.policies import PolicyBook, read_profile
 from libs.runtime.problems import install
 from libs.runtime.relay import Relay
 from libs.runtime.settings import Settings, read_settings
+from libs.runtime.telemetry import Telemetry, Watch
+from libs.runtime.traces import traces_of
 from libs.runtime.wiring import Parts, Reactions, Timers
 
 __all__ = ["Reactions", "Service", "Timers"]
@@ -66,8 +70,10 @@ class Service:
         self.app.state.needs = self.needs
         self.app.add_middleware(BodyLimit)
         self.app.add_middleware(Gate)
+        self.app.add_middleware(Watch)
         install(self.app)
         self.app.include_router(ops_router)
+        self.app.include_router(metrics_router)
         for router in routers:
             self.app.include_router(router)
 
@@ -86,11 +92,13 @@ class Service:
             partners=self.partners,
             keyring=Keyring(settings.keyring_path) if settings.keyring_path else None,
             log=structlog.get_logger().bind(service=self.name),
+            telemetry=Telemetry(self.name, traces_of(settings, self.name)),
         )
 
     @asynccontextmanager
     async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         settings = self._settings or read_settings(*self.needs)
+        logs.configure(service=self.name, replica=settings.replica, level=settings.log_level)
         parts = self.parts(settings)
         consumer = Consumer(parts)
         app.state.parts, app.state.consumer = parts, consumer
@@ -124,3 +132,4 @@ class Service:
                 await asyncio.wait(late, timeout=CUT_SECONDS_MAX)
             with suppress(TimeoutError):
                 await asyncio.wait_for(parts.engine.dispose(), CUT_SECONDS_MAX)
+            await asyncio.to_thread(parts.telemetry.traces.close)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -85,6 +86,11 @@ class Settings(BaseSettings):
     purge_seconds: int = Field(3_600, ge=1, le=86_400)
     session_timeout_ms: int = Field(10_000, ge=1_000, le=300_000)
     idle_timeout_ms: int | None = Field(None, ge=500)
+    replica: str = Field(default_factory=socket.gethostname)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    otel_exporter_otlp_endpoint: Address | None = None
+    otel_traces_sampler_arg: float = Field(1.0, ge=0, le=1)
+    trace_file: Path | None = None
     fault: str = Field("", pattern=rf"^$|^({'|'.join(POINTS)})(:[1-9]\d*)?$")
 
     @model_validator(mode="after")

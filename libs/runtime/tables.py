@@ -115,6 +115,7 @@ def _waiting(metadata: MetaData) -> None:
         Column("lease_until", DateTime(timezone=True)),
         Column("error", Text, nullable=False, server_default=""),
         Index("ix_calls_open", "next_at", postgresql_where="status in ('pending', 'unknown')"),
+        Index("ix_calls_failed", "id", postgresql_where="status = 'failed'"),
         UniqueConstraint("kind", "reference"),
         comment="outbound HTTP calls: pending, unknown (ask before retrying), done or failed",
     )

@@ -10,7 +10,7 @@ import json
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
@@ -74,6 +74,7 @@ class Unit:
     ) -> None:
         self.driver, self.service, self.policies, self.calendar = driver, service, policies, calendar
         self.keys = tuple(keys)
+        self.committed: list[Callable[[], object]] = []
         self._seq: dict[str, int] = {}
         self._owners: dict[str, str] = {}
         self._lots: dict[str, _Lot] = {}

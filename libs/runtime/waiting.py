@@ -17,6 +17,7 @@ from fastapi import Response
 from libs.events.envelope import CATALOGUE
 from libs.kernel.errors import Invalid
 from libs.runtime.database import borrowed, is_transient
+from libs.runtime.logs import fault
 from libs.runtime.problems import problem
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Waiting:
             except Exception as error:
                 if not is_transient(error):
                     raise
-                parts.log.warning("waiting_interrupted", error=repr(error))
+                parts.log.warning("waiting_interrupted", error=fault(error))
             async with self._asked:
                 self._asked.notify_all()
             await asyncio.sleep(POLL_SECONDS)

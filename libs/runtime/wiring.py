@@ -18,6 +18,7 @@ from libs.runtime.database import transaction
 from libs.runtime.keyring import Keyring
 from libs.runtime.policies import PolicyBook
 from libs.runtime.settings import Settings
+from libs.runtime.telemetry import Telemetry
 from libs.runtime.tx import Tx, Unit
 from libs.runtime.waiting import Waiting
 
@@ -51,12 +52,16 @@ class Parts:
     """This process is ending: nothing new is taken in."""
     waiting: Waiting = field(default_factory=Waiting)
     log: Any = field(default_factory=structlog.get_logger)
+    telemetry: Telemetry = field(default_factory=Telemetry)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Unit]:
         """A transaction of this service: committed on leaving, rolled back on any error."""
         async with transaction(self.engine) as driver:
-            yield self._unit(driver)
+            unit = self._unit(driver)
+            yield unit
+        for tell in unit.committed:
+            tell()
 
     @asynccontextmanager
     async def command(self) -> AsyncIterator[Unit]:

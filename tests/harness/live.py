@@ -37,7 +37,7 @@ class Node:
     """One process of a service as far as Kafka, time and partners see it; start and crash its parts at will."""
 
     def __init__(self, service: Service, settings: Settings) -> None:
-        self.parts = service.parts(settings)
+        self.service, self.parts = service, service.parts(settings)
         self.consumer = Consumer(self.parts)
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -158,6 +158,7 @@ class Bank:
         self.script = list(script)
         self.transfers: list[str] = []
         self.inquiries: list[str] = []
+        self.traceparents: list[str] = []
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Bank:
@@ -179,6 +180,8 @@ class Bank:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             method, path, _ = head.split(" ", 2)
             lengths = [line for line in head.lower().split("\r\n") if line.startswith("content-length:")]
+            traced = [line for line in head.split("\r\n") if line.startswith("traceparent:")]
+            self.traceparents += [line.partition(":")[2].strip() for line in traced]
             body = await reader.readexactly(int(lengths[0].split(":")[1])) if lengths else b"{}"
             status = self._transfer(json.loads(body)["reference"]) if method == "POST" else self._inquiry(path)
             if status:

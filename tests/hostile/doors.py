@@ -65,6 +65,7 @@ COMMON = {
     "GET /redoc": OPEN,
     "GET /health/live": OPEN,
     "GET /health/ready": OPEN,
+    "GET /metrics": OPEN,
     "GET /ops/status": OPERATOR,
     "GET /ops/applied": OPERATOR,
     "GET /ops/parked": OPERATOR,
