@@ -18,5 +18,6 @@ def upgrade() -> None:
             "org", sa.Text(), server_default="", nullable=False, comment="whose the key is; empty: not known, or all's"
         ),
     )
+    op.create_index("ix_calls_failed", "calls", ["id"], unique=False, postgresql_where="status = 'failed'")
     op.create_index("ix_requests_created", "requests", ["created"], unique=False, postgresql_using="brin")
     op.execute("UPDATE stream s SET org = f.branch FROM facilities f WHERE f.facility_id = s.key")

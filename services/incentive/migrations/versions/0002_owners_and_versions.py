@@ -18,4 +18,5 @@ def upgrade() -> None:
             "org", sa.Text(), server_default="", nullable=False, comment="whose the key is; empty: not known, or all's"
         ),
     )
+    op.create_index("ix_calls_failed", "calls", ["id"], unique=False, postgresql_where="status = 'failed'")
     op.create_index("ix_requests_created", "requests", ["created"], unique=False, postgresql_using="brin")

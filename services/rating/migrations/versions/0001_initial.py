@@ -29,7 +29,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("kind", "reference", name=op.f("uq_calls_kind_reference")),
         comment="outbound HTTP calls: pending, unknown (ask before retrying), done or failed",
     )
-    op.create_index("ix_calls_failed", "calls", ["id"], unique=False, postgresql_where="status = 'failed'")
     op.create_index(
         "ix_calls_open", "calls", ["next_at"], unique=False, postgresql_where="status in ('pending', 'unknown')"
     )
