@@ -86,7 +86,7 @@ class Settings(BaseSettings):
     purge_seconds: int = Field(3_600, ge=1, le=86_400)
     session_timeout_ms: int = Field(10_000, ge=1_000, le=300_000)
     idle_timeout_ms: int | None = Field(None, ge=500)
-    replica: str = Field(default_factory=socket.gethostname)
+    replica: str = Field(default_factory=socket.gethostname, min_length=1, max_length=100)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     otel_exporter_otlp_endpoint: Address | None = None
     otel_traces_sampler_arg: float = Field(1.0, ge=0, le=1)
@@ -168,7 +168,9 @@ def _no_keys(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _unreadable(settings: Settings) -> Iterator[tuple[str, str]]:
-    """What the settings name and nobody can read: the key set, the keyring, the profile, a policy of the profile."""
+    """What the settings name and nobody can read or write: key set, keyring, span file, profile, its policies."""
+    if settings.trace_file is not None and not settings.trace_file.parent.is_dir():
+        yield "TRACE_FILE", f"there is no folder {settings.trace_file.parent}"
     if settings.jwks_path is not None:
         yield from _no_keys(settings.jwks_path)
     try:

@@ -52,6 +52,11 @@ BAD = {
     "BODY_BYTES_MAX": ["1023", "16777217"],
     "SESSION_TIMEOUT_MS": ["999", "300001"],
     "IDLE_TIMEOUT_MS": ["499", "10000", "60000"],
+    "REPLICA": ["", "x" * 101],
+    "LOG_LEVEL": ["loud", ""],
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ["collector:4318", ""],
+    "OTEL_TRACES_SAMPLER_ARG": ["-0.1", "1.1", "nan"],
+    "TRACE_FILE": ["/nowhere/spans.jsonl"],
     "FAULT": ["relay", "relay.after_ack:0", "relay.after_ack:x"],
 }
 ANY_TEXT = {"TOKEN_ISSUER", "TOKEN_ROLES_CLAIM"}
