@@ -150,6 +150,11 @@ def effects_without_cause(evidence: Evidence) -> list[str]:
     events = evidence.once()
     calls = {row["id"] for service in evidence.tables for row in evidence.rows(service, "calls")}
     sent = {(command["service"], command["actor"], facility_of(command)) for command in evidence.commands}
+    keys = {(command["service"], command["actor"], command["key"]) for command in evidence.commands}
+    for service in evidence.tables:  # whose answer never came knows its facility from what was stored
+        for row in evidence.rows(service, "requests"):
+            if (service, row["caller"], row["idempotency_key"]) in keys and isinstance(row["answer"], dict):
+                sent.add((service, row["caller"], str(row["answer"].get("facility_id", ""))))
     stream = {
         (service, row["key"]): row["seq"] for service in evidence.tables for row in evidence.rows(service, "stream")
     }

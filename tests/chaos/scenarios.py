@@ -30,7 +30,7 @@ from tests.chaos.watch import Watch
 OUTAGE_SECONDS = 60.0
 DISK_FULL_SECONDS = 10.0
 LOAD_RATE = 10.0
-OUTBOX_ROWS_MAX = 200
+SETTINGS = {"outage": {"OUTBOX_ROWS_MAX": "200"}}  # to be full within a minute without a broker
 OVERLOAD_SECONDS = 120.0
 MEASURE_SECONDS = 15.0
 WARM_SECONDS = 20.0
@@ -100,7 +100,7 @@ def staged(home: Path, name: str) -> Iterator[Stage]:
         admin_url = asyncio.run(ground.copy(name))
         asyncio.run(place_witness(admin_url))
         asyncio.run(create_topics(ground.brokers.bootstrap, f"{name}."))
-        platform = Platform(ground, admin_url, f"{name}.", extra={"OUTBOX_ROWS_MAX": str(OUTBOX_ROWS_MAX)})
+        platform = Platform(ground, admin_url, f"{name}.", extra=SETTINGS.get(name))
         try:
             platform.start()
             readers = asyncio.run(platform.readers())

@@ -258,6 +258,16 @@ def test_copies_of_an_event_are_no_fault_because_delivery_is_at_least_once() -> 
     assert audit(evidence) == {name: [] for name in COUNTS}
 
 
+def test_a_command_whose_answer_never_came_is_a_cause_all_the_same() -> None:
+    evidence = sound()
+    evidence.commands = [
+        {name: value for name, value in command.items() if name != "answer"}
+        for command in evidence.commands
+        if command["at"] == "sent"
+    ]
+    assert COUNTS["effects_without_cause"](evidence) == []
+
+
 def test_the_dump_knows_facilities_by_their_references_and_not_by_their_ids() -> None:
     evidence, other = sound(), sound()
     new = "018f0000-0000-7000-8000-0000000000ff"
