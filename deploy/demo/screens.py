@@ -17,6 +17,7 @@ from deploy.demo.drill import put_back
 from deploy.demo.opening import next_monday, open_branch, pay_out
 from deploy.local import demo
 from deploy.local.stack import Stack
+from libs.runtime.auth import HEAD_OFFICE
 from libs.runtime.policies import ROOT
 
 FOLDER = ROOT / "docs" / "screens"
@@ -53,7 +54,7 @@ def take(platform: Stack, folder: Path) -> None:
     """The pictures, one file each."""
     folder.mkdir(parents=True, exist_ok=True)
     with browser.opened(platform.urls["console"][0]) as page:
-        browser.sign_in(page, platform.issuer.token("operator", "operator", org="branch"))
+        browser.sign_in(page, platform.issuer.token("operator", "operator", level=HEAD_OFFICE))
         for name, path in PAGES:
             page.goto(path)
             page.screenshot(path=folder / f"{name}.png")

@@ -120,7 +120,7 @@ def _add_door(verb: argparse.ArgumentParser, run_verb: Callable[[argparse.Namesp
 
 def _add_token(commands: Verbs) -> None:
     told = "a token of the local issuer (a local platform and tests only)"
-    parser = add_command(commands, "token", told, "token --role operator --actor you --org branch")
+    parser = add_command(commands, "token", told, "token --role operator --actor you --level 'head office'")
     parser.add_argument("--role", required=True, action="append", help="may be given more than once")
     parser.add_argument("--actor", required=True, help="who acts")
     parser.add_argument("--branch", "--org", dest="org", default="", help="the organisation unit they act for")

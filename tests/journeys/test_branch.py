@@ -22,6 +22,7 @@ from deploy import cli
 from deploy.demo import browser, drill
 from deploy.demo.lives import Life
 from deploy.local.stack import Stack
+from libs.runtime.auth import HEAD_OFFICE
 from tests.harness import console_tour, npm, walks
 from tests.harness.books import amounts, check_losses, check_run
 from tests.harness.leaks import leaks
@@ -182,7 +183,7 @@ def test_silverbear_report_tells_of_the_running_branch(at_work: AtWork, capsys: 
 @pytest.mark.skipif(not browser.CHROMIUM.exists(), reason=f"{browser.CHROMIUM} is not there (apt-get install chromium)")
 def test_an_operator_finds_his_way_through_the_console_in_a_real_browser(at_work: AtWork) -> None:
     platform = at_work.platform
-    url, token = platform.urls["console"][0], platform.issuer.token("ops", "operator", org="branch")
+    url, token = platform.urls["console"][0], platform.issuer.token("ops", "operator", level=HEAD_OFFICE)
     key = accident(platform)
     with console_tour.tour(url, token, npm.installed("axe-core")) as visitor:
         visitor.look("Overview")
@@ -219,7 +220,7 @@ def test_an_operator_finds_his_way_through_the_console_in_a_real_browser(at_work
 def accident(platform: Stack) -> str:
     """The operators' exercise on the newest loan: application tells of a repayment under a number used before."""
     urls = {name: at[0] for name, at in platform.urls.items()}
-    bearer = {"authorization": f"Bearer {platform.issuer.token('bank', 'core_bank', 'operator', org='branch')}"}
+    bearer = {"authorization": f"Bearer {platform.issuer.token('bank', 'core_bank', 'operator', level=HEAD_OFFICE)}"}
     nothing, some = ({"amount": amount, "currency": "CNY"} for amount in ("0.00", "500.00"))
     with httpx.Client(trust_env=False, headers=bearer) as http:
         key: str = http.get(f"{urls['console']}/v1/facilities?stage=performing").json()["items"][-1]["facility_id"]
