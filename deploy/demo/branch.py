@@ -48,7 +48,7 @@ class Branch:
         )
 
     async def open(self, client: Client) -> None:
-        """Register everybody and admit every agreement; repeatable, each step has its own idempotency key."""
+        """Register everybody and conclude every agreement; repeatable, each step has its own idempotency key."""
         for staff, role, level in self._everybody():
             person = {"staff_id": staff, "branch": "branch", "role": role, "level": level}
             person["trained_until"] = self.terms.day("staff", "trained_until").isoformat()
@@ -59,7 +59,7 @@ class Branch:
             currency = CURRENCY[self.profile]
             body: dict[str, Any] = {**row, "capacity": {"amount": row["capacity"], "currency": currency}}
             body |= {"effective": self.effective.isoformat(), "source": self.terms.version.ref}
-            await self._post(client, "guarantee", "/v1/agreements", body, key=f"agreement:{row['code']}")
+            await self._agree(client, body)
 
     def _everybody(self) -> list[tuple[str, str, str]]:
         people = [(name, "customer_manager", "sub-branch") for name in self.terms.words("staff", "managers")]
@@ -68,5 +68,21 @@ class Branch:
         people.append(("inspector", "inspector", "branch"))
         return people
 
-    async def _post(self, client: Client, service: str, path: str, body: dict[str, Any], *, key: str) -> None:
-        await client.post(service, path, body, actor="admin", role="admin", org="branch", key=key)
+    async def _agree(self, client: Client, terms: dict[str, Any]) -> None:
+        """Both sides sign what was admitted; for the bank it is another person than drafted it."""
+        code, partner = terms["code"], terms["partner_id"]
+        drafted = await self._post(client, "guarantee", "/v1/agreements", terms, key=f"agreement:{code}")
+        body = {"effective": terms["effective"], "digest": drafted["digest"]}
+        for actor, role, org in (("signatory", "admin", "branch"), (partner, "partner", partner)):
+            await client.post(
+                "guarantee",
+                f"/v1/agreements/{code}/signatures",
+                body,
+                actor=actor,
+                role=role,
+                org=org,
+                key=f"signature:{code}:{actor}",
+            )
+
+    async def _post(self, client: Client, service: str, path: str, body: dict[str, Any], *, key: str) -> Any:
+        return await client.post(service, path, body, actor="admin", role="admin", org="branch", key=key)

@@ -22,6 +22,14 @@ class ShareOf:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LayerOf:
+    """A slice of the loss, from the end of the layer before it to `up_to` of the covered amount, and who bears it."""
+
+    up_to: Decimal
+    shares: tuple[ShareOf, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PartOf:
     """One party's exact part of an amount."""
 
@@ -55,7 +63,7 @@ class CapacityReserved:
 @_event("capacity.released")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapacityReleased:
-    """A hold that did not become a cover went back; of one that did, `cover.bound` names what is still held."""
+    """A part of what was held for this cover went back: not bound, not needed, not drawn, or repaid."""
 
     facility_id: str
     cover_id: str
@@ -67,7 +75,10 @@ class CapacityReleased:
 @_event("cover.bound")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoverBound:
-    """The partner agreed: the guaranteed amount and the shares in which a loss will be split."""
+    """The partner agreed: the guaranteed amount and the shares in which a loss will be split.
+
+    Where layers bear the first part of a loss, `shares` is for what lies above them. `terms` is the version agreed.
+    """
 
     facility_id: str
     cover_id: str
@@ -76,6 +87,8 @@ class CoverBound:
     amount: Money
     guaranteed: Money
     shares: tuple[ShareOf, ...]
+    layers: tuple[LayerOf, ...] = ()
+    terms: str = ""
 
 
 @_event("cover.refused")
@@ -98,6 +111,29 @@ class CoverActivated:
     cover_id: str
     loan_id: str
     amount: Money
+
+
+@_event("cover.filed")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverFiled:
+    """A batch drawdown was filed with the partner within the days that the agreement gives the bank."""
+
+    facility_id: str
+    cover_id: str
+    loan_id: str
+    amount: Money
+
+
+@_event("cover.removed")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverRemoved:
+    """A drawdown is not covered after all, with the reason; `amount` went back to capacity."""
+
+    facility_id: str
+    cover_id: str
+    loan_id: str
+    amount: Money
+    reason: str
 
 
 @_event("premium.due")
@@ -132,6 +168,19 @@ class ClaimFiled:
     claim_id: str
     loss: Money
     claimed: Money
+
+
+@_event("claim.refused")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimRefused:
+    """A claim broke a rule of the cover, so it was not filed and nobody was asked; `reason` is the rule's code."""
+
+    facility_id: str
+    cover_id: str
+    loan_id: str
+    partner: str
+    principal: Money
+    reason: str
 
 
 @_event("claim.accepted")
@@ -180,6 +229,47 @@ class ClaimPaid:
     parts: tuple[PartOf, ...]
 
 
+@_event("reguarantee.reimbursed")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReguaranteeReimbursed:
+    """A party behind the direct payer gave it its part, or some of it, of a claim paid; `left` is still owed."""
+
+    facility_id: str
+    cover_id: str
+    claim_id: str
+    party: str
+    payee: str
+    amount: Money
+    left: Money
+    receipt: str
+
+
+@_event("reguarantee.overdue")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReguaranteeOverdue:
+    """The last day for a reimbursement passed; `party` still owes `amount` to `payee`."""
+
+    facility_id: str
+    cover_id: str
+    claim_id: str
+    party: str
+    payee: str
+    amount: Money
+    due: date
+
+
+@_event("cap.reached")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapReached:
+    """The partners' compensation cap of a period is used up; what is claimed above it falls on others."""
+
+    facility_id: str
+    agreement: str
+    period: str
+    cap: Money
+    used: Money
+
+
 @_event("recovery.shared")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecoveryShared:
@@ -200,3 +290,24 @@ class CoverReleased:
     cover_id: str
     agreement: str
     amount: Money
+
+
+@_event("partner.suspended")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerSuspended:
+    """Under this agreement nothing is bound with the partner until it is reinstated; existing covers stay."""
+
+    partner: str
+    agreement: str
+    reason: str
+    since: date
+
+
+@_event("partner.reinstated")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerReinstated:
+    """Covers are bound with the partner under this agreement again."""
+
+    partner: str
+    agreement: str
+    reason: str

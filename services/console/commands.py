@@ -12,7 +12,7 @@ from services.console.store import FACILITIES, STORY
 
 
 async def record(tx: Tx, event: Any, meta: Meta) -> None:
-    """Keep the event as it was published; one read for the batch and two rows per event."""
+    """Keep the event as it was published; one read for the batch and at most two rows per event."""
     told = Told(
         event_id=meta.id,
         key=meta.key,
@@ -26,6 +26,7 @@ async def record(tx: Tx, event: Any, meta: Meta) -> None:
         cause=meta.cause,
         body=adapter_of(type(event)).dump_python(event, mode="json"),
     )
-    line = await tx.find(FACILITIES, meta.key)
     tx.put(STORY, told)
-    tx.put(FACILITIES, tell(line, told))
+    if "facility_id" in told.body:  # what concerns a partner as a whole is nobody's line
+        line = await tx.find(FACILITIES, meta.key)
+        tx.put(FACILITIES, tell(line, told))

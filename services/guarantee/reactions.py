@@ -13,7 +13,7 @@ from libs.events.application import (
     RepaymentReceived,
 )
 from libs.events.envelope import Meta
-from libs.events.rating import RatingAssigned
+from libs.events.rating import InformationDisputed, InformationVerified, RatingAssigned
 from libs.runtime.service import Reactions
 from libs.runtime.tx import Tx
 from services.guarantee.commands import claims, covers
@@ -21,6 +21,10 @@ from services.guarantee.commands import claims, covers
 
 async def application_submitted(tx: Tx, event: ApplicationSubmitted, _: Meta) -> None:
     await covers.note_application(tx, event)
+
+
+async def information_checked(tx: Tx, event: InformationVerified | InformationDisputed, _: Meta) -> None:
+    await covers.note_size(tx, event)
 
 
 async def rating_assigned(tx: Tx, event: RatingAssigned, _: Meta) -> None:
@@ -57,6 +61,8 @@ async def loan_closed(tx: Tx, event: LoanClosed, _: Meta) -> None:
 
 REACTIONS: Reactions = {
     ApplicationSubmitted: application_submitted,
+    InformationVerified: information_checked,
+    InformationDisputed: information_checked,
     RatingAssigned: rating_assigned,
     ApplicationRefused: application_refused,
     LoanDisbursed: loan_disbursed,

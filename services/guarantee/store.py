@@ -1,6 +1,13 @@
-"""Guarantee's tables, and the counters of each agreement's capacity, which one atomic statement alone may move."""
+"""Guarantee's tables, and the pools of capacity, which move in one statement at a time and only in turn.
+
+Whoever decides on room (a pool, a cap, a suspension) takes the turn first and holds it to the end of the transaction,
+so what was read stays true. An agreement's stream row is locked only in the turn: two batches cannot deadlock.
+"""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Sequence
 
 from sqlalchemy import CheckConstraint, Column, Numeric, Table, Text
 
@@ -8,58 +15,101 @@ from libs.kernel.money import Money
 from libs.runtime.shelf import Shelf
 from libs.runtime.tables import service_metadata
 from libs.runtime.tx import Tx
-from services.guarantee.domain.agreement import Agreement, Partner
+from services.guarantee.domain.agreement import Adoption, Agreement, Partner
+from services.guarantee.domain.cap import CapBook
+from services.guarantee.domain.capacity import Bound, Exposure, Holding, Line, PoolKind, Standing, counted, why_no_room
+from services.guarantee.domain.cash import CashLeg
 from services.guarantee.domain.claim import Claim
 from services.guarantee.domain.cover import Cover, CoverFile
 from services.guarantee.domain.loan import CoveredLoan
+from services.guarantee.domain.suspension import Suspension
 
 metadata = service_metadata()
 PARTNERS = Shelf(metadata, "partners", Partner, id="partner_id", group="partner_id")
-AGREEMENTS = Shelf(metadata, "agreements", Agreement, id="code", group="code")
+STANDINGS = Shelf(metadata, "standings", Standing, id="partner_id", group="partner_id")
+EXPOSURES = Shelf(metadata, "exposures", Exposure, id="exposure_id", group="partner_id")
+AGREEMENTS = Shelf(metadata, "agreements", Agreement, id="ref", group="code")
+ADOPTIONS = Shelf(metadata, "adoptions", Adoption, id="adoption_id", group="code")
+SUSPENSIONS = Shelf(metadata, "suspensions", Suspension, id="code", group="code")
+CAP_BOOKS = Shelf(metadata, "cap_books", CapBook, id="book_id", group="code")
 FILES = Shelf(metadata, "files", CoverFile, id="facility_id")
 COVERS = Shelf(metadata, "covers", Cover, id="cover_id")
 LOANS = Shelf(metadata, "loans", CoveredLoan, id="loan_id")
 CLAIMS = Shelf(metadata, "claims", Claim, id="claim_id")
+LEGS = Shelf(metadata, "legs", CashLeg, id="leg_id")
 
 Table(
-    "capacities",
+    "pools",
     metadata,
-    Column("code", Text, primary_key=True),
-    Column("capacity", Numeric(20, 2), nullable=False),
+    Column("pool", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("size", Numeric(20, 2), comment="what bounded it when it was last reserved from; null: counted only"),
+    Column("outside", Numeric(20, 2), nullable=False, server_default="0", comment="used at other banks, as reported"),
     Column("reserved", Numeric(20, 2), nullable=False, server_default="0"),
     Column("bound", Numeric(20, 2), nullable=False, server_default="0"),
-    CheckConstraint("reserved <= capacity AND bound <= reserved AND bound >= 0", name="ck_capacities_within"),
-    comment="per agreement: reserved is everything held, bound the part of it that covers hold",
+    Column("active", Numeric(20, 2), nullable=False, server_default="0"),
+    CheckConstraint("bound <= reserved AND active <= bound AND active >= 0", name="ck_pools_ordered"),
+    comment="reserved is all that is held, bound its part under covers, active the part drawn and not repaid",
 )
 
-# The advisory lock comes first: a batch may touch several agreements in any order, and two batches must not deadlock.
+_TURN_SQL = "SELECT pg_advisory_xact_lock(hashtext('guarantee.capacity'))"
+_RESERVE_SQL = """
+INSERT INTO pools AS p (pool, kind, size, outside, reserved)
+SELECT pool, kind, size, outside, reserved FROM jsonb_to_recordset($1::jsonb)
+AS t(pool text, kind text, size numeric, outside numeric, reserved numeric)
+ON CONFLICT (pool) DO UPDATE SET
+    size = excluded.size, outside = excluded.outside, reserved = p.reserved + excluded.reserved
+"""
 _MOVE_SQL = """
-WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtext('guarantee.capacities')))
-UPDATE capacities c SET reserved = c.reserved + $2::numeric, bound = c.bound + $3::numeric FROM turn
-WHERE c.code = $1 AND c.reserved + $2::numeric <= c.capacity RETURNING c.code
+WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtext('guarantee.capacity')))
+UPDATE pools p SET reserved = p.reserved + t.reserved, bound = p.bound + t.bound, active = p.active + t.active
+FROM turn, jsonb_to_recordset($1::jsonb) AS t(pool text, reserved numeric, bound numeric, active numeric)
+WHERE p.pool = t.pool
 """
 
 
-async def open_capacity(tx: Tx, code: str, capacity: Money) -> None:
-    """Start the counters of a new agreement."""
-    await tx.sql("INSERT INTO capacities (code, capacity) VALUES ($1, $2)", code, capacity.amount)
+async def take_turn(tx: Tx) -> None:
+    """Wait for the turn to decide on room; it is held until this transaction ends."""
+    await tx.sql(_TURN_SQL)
 
 
-async def reserve_capacity(tx: Tx, code: str, amount: Money) -> bool:
-    """Take `amount` of the agreement's capacity if that much is free; False, and nothing taken, if it is not."""
-    return bool(await tx.sql(_MOVE_SQL, code, amount.amount, amount.zero.amount))
+async def reserve(tx: Tx, bounds: Sequence[Bound], asked: Holding) -> str:
+    """Count `asked` in every pool, or in none: the code of the first pool without room, empty when all had it.
+
+    The turn must have been taken.
+    """
+    pools = [bound.line.pool for bound in bounds]
+    rows = await tx.sql("SELECT pool, reserved FROM pools WHERE pool = ANY($1::text[])", pools)
+    reason = why_no_room(tuple(bounds), {r["pool"]: Money(r["reserved"], asked.held.currency) for r in rows}, asked)
+    if not reason:
+        await tx.sql(_RESERVE_SQL, json.dumps([_reservation(bound, asked) for bound in bounds]))
+    return reason
 
 
-async def keep_capacity(tx: Tx, code: str, *, held: Money, kept: Money) -> None:
-    """Of what was held, keep `kept` (never more than held) under a bound cover and give the rest back."""
-    await tx.sql(_MOVE_SQL, code, (kept - held).amount, kept.amount)
+async def move(tx: Tx, lines: Sequence[Line], before: Holding, after: Holding) -> None:
+    """A cover holds something else than before: count it so in each of its pools."""
+    moves = [_change(line, before, after) for line in lines]
+    if any(value != "0.00" for change in moves for name, value in change.items() if name != "pool"):
+        await tx.sql(_MOVE_SQL, json.dumps(moves))
 
 
-async def free_hold(tx: Tx, code: str, amount: Money) -> None:
-    """Give back a hold that did not become a cover."""
-    await tx.sql(_MOVE_SQL, code, -amount.amount, amount.zero.amount)
+async def active_balance(tx: Tx, code: str, currency: str) -> Money:
+    """What partners stand for under an agreement now: drawn and not repaid."""
+    rows = await tx.sql("SELECT active FROM pools WHERE pool = $1", f"{PoolKind.AGREEMENT}/{code}")
+    return Money(sum(row["active"] for row in rows), currency)
 
 
-async def free_cover(tx: Tx, code: str, amount: Money) -> None:
-    """Give back what an ended cover held."""
-    await tx.sql(_MOVE_SQL, code, -amount.amount, -amount.amount)
+def _reservation(bound: Bound, asked: Holding) -> dict[str, str | None]:
+    return {
+        "pool": bound.line.pool,
+        "kind": bound.line.kind.value,
+        "size": None if bound.size is None else str(bound.size.amount),
+        "outside": str(bound.outside.amount),
+        "reserved": str(counted(bound.line, asked)[0].amount),
+    }
+
+
+def _change(line: Line, before: Holding, after: Holding) -> dict[str, str]:
+    pairs = zip(counted(line, before), counted(line, after), strict=True)
+    reserved, bound, active = (str((new - old).amount) for old, new in pairs)
+    return {"pool": line.pool, "reserved": reserved, "bound": bound, "active": active}

@@ -1,11 +1,14 @@
-"""What guarantee does when a day comes: file a claim whose waiting period is over, ask after a payment that is due."""
+"""What guarantee does when a day comes: waits for claims, payments, answers and filings end."""
 
 from __future__ import annotations
 
 from libs.runtime.service import Timers
-from services.guarantee.commands import claims
+from services.guarantee.commands import cash, claims, covers
 
 TIMERS: Timers = {
-    claims.CLAIM_DUE: claims.file_claim,
+    claims.CLAIM_DUE: claims.file_due_claim,
     claims.PAYMENT_DUE: claims.ask_payment,
+    covers.HOLD_EXPIRES: covers.expire,
+    covers.FILING_ENDS: covers.end_filing,
+    cash.LEG_DUE: cash.miss_reimbursement,
 }

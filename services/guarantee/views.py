@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from itertools import groupby
 from typing import Any
 
 from libs.kernel.errors import NotFound
 from libs.kernel.money import Money
 from libs.runtime.tx import Tx
-from services.guarantee.domain.agreement import Agreement
+from services.guarantee.domain.agreement import Agreement, in_force
+from services.guarantee.domain.cash import CashLeg
 from services.guarantee.domain.claim import Claim
 from services.guarantee.domain.cover import Cover, CoverFile
 from services.guarantee.domain.loan import CoveredLoan
-from services.guarantee.store import AGREEMENTS, CLAIMS, COVERS, FILES, LOANS
+from services.guarantee.store import AGREEMENTS, CLAIMS, COVERS, FILES, LEGS, LOANS
+
+_AGREEMENTS_SQL = """
+SELECT a.*, p.reserved, p.bound, p.active, s.since AS suspended_since
+FROM agreements a LEFT JOIN pools p ON p.pool = 'agreement/' || a.code
+LEFT JOIN suspensions s ON s.code = a.code AND s.lifted_on IS NULL
+WHERE a.code IN ({codes}) ORDER BY a.code, a.effective
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,16 +34,24 @@ class FacilityView:
     cover: Cover | None
     loans: tuple[CoveredLoan, ...]
     claims: tuple[Claim, ...]
+    reimbursements: tuple[CashLeg, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgreementView:
-    """An agreement and its counters: `reserved` is all that is held, `bound` the part held by covers."""
+    """The version of an agreement in force today (the newest, if none is) and what is held under all its versions.
+
+    `reserved` is all that is held, `bound` the part held by covers, `active` the
+    part of that which is drawn and not repaid.
+    """
 
     agreement: Agreement
+    versions: tuple[str, ...]
+    suspended_since: date | None
     capacity: Money
     reserved: Money
     bound: Money
+    active: Money
     available: Money
 
 
@@ -46,12 +65,13 @@ async def facility(tx: Tx, facility_id: str, party: str = "") -> FacilityView:
         cover=cover,
         loans=await tx.of(LOANS, facility_id),
         claims=await tx.of(CLAIMS, facility_id),
+        reimbursements=await tx.of(LEGS, facility_id),
     )
 
 
 async def agreement(tx: Tx, code: str, party: str = "") -> AgreementView:
     """One agreement with its capacity, of any partner or of `party` alone; raises NotFound."""
-    found = await _agreements(tx, "WHERE a.code = $1 AND $2 IN ('', a.partner_id)", code, party)
+    found = await _agreements(tx, "WHERE code = $1 AND $2 IN ('', partner_id)", code, party)
     if not found:
         raise NotFound("not_found", f"no agreement {code}")
     return found[0]
@@ -59,24 +79,29 @@ async def agreement(tx: Tx, code: str, party: str = "") -> AgreementView:
 
 async def agreements(tx: Tx, after: str, limit: int, party: str = "") -> tuple[AgreementView, ...]:
     """At most `limit` agreements with a code after `after`, by code, of any partner or of `party` alone."""
-    rest = "WHERE a.code > $1 AND $3 IN ('', a.partner_id) ORDER BY a.code LIMIT $2::int"
+    rest = "WHERE code > $1 AND $3 IN ('', partner_id) ORDER BY code LIMIT $2::int"
     return await _agreements(tx, rest, after, limit, party)
 
 
 async def _agreements(tx: Tx, rest: str, *values: Any) -> tuple[AgreementView, ...]:
-    rows = await tx.sql(
-        f"SELECT a.*, c.capacity, c.reserved, c.bound FROM {AGREEMENTS.name} a JOIN capacities c USING (code) {rest}",  # noqa: S608 - our own words
-        *values,
+    codes = f"SELECT DISTINCT code FROM {AGREEMENTS.name} {rest}"  # noqa: S608 - our own words
+    rows = await tx.sql(_AGREEMENTS_SQL.format(codes=codes), *values)
+    return tuple(_agreement(tuple(versions), tx.date) for _, versions in groupby(rows, lambda row: row["code"]))
+
+
+def _agreement(rows: tuple[dict[str, Any], ...], on: date) -> AgreementView:
+    versions = tuple(AGREEMENTS.load(row) for row in rows)
+    agreement, row = in_force(versions, on) or versions[-1], rows[0]
+    reserved, bound, active = (
+        Money(row[name] or Decimal(0), agreement.currency) for name in ("reserved", "bound", "active")
     )
-    return tuple(_agreement(row) for row in rows)
-
-
-def _agreement(row: dict[str, Any]) -> AgreementView:
-    capacity, reserved, bound = (Money(row[name], row["currency"]) for name in ("capacity", "reserved", "bound"))
     return AgreementView(
-        agreement=AGREEMENTS.load(row),
-        capacity=capacity,
+        agreement=agreement,
+        versions=tuple(version.ref for version in versions),
+        suspended_since=row["suspended_since"],
+        capacity=agreement.capacity,
         reserved=reserved,
         bound=bound,
-        available=capacity - reserved,
+        active=active,
+        available=agreement.capacity - reserved,
     )

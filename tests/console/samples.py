@@ -55,12 +55,17 @@ def sample(body: type, *, text: str = "word", **fields: Any) -> Any:
     return body(**{**filled, **fields})
 
 
+def key_of(body: Any) -> str:
+    """The facility an event is about, or the partner."""
+    return str(getattr(body, "facility_id", "") or body.partner)
+
+
 def told(body: Any, sequence: int, *, on: date = DAY, cause: str = "", event_id: str = "") -> Told:
     """A body as the console keeps it."""
     kind = kind_of(body)
     return Told(
         event_id=event_id or f"{kind.topic}-{sequence}",
-        key=body.facility_id,
+        key=key_of(body),
         topic=kind.topic,
         sequence=sequence,
         type=kind.type,
@@ -77,10 +82,10 @@ def arrival(body: Any, sequence: int, *, number: int = 0) -> Arrival:
     """A body as it comes from the broker, with the sequence its publisher gave it; `number` tells equal ones apart."""
     kind = kind_of(body)
     headers = {
-        "ce_id": f"{kind.type}-{body.facility_id}-{sequence}-{number}",
+        "ce_id": f"{kind.type}-{key_of(body)}-{sequence}-{number}",
         "ce_type": kind.type,
         "ce_source": f"/silverbear/{kind.topic}",
-        "ce_partitionkey": body.facility_id,
+        "ce_partitionkey": key_of(body),
         "ce_sequence": str(sequence),
         "ce_businessdate": DAY.isoformat(),
         "ce_time": "2026-01-01T00:00:00+00:00",

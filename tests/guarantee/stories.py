@@ -59,13 +59,28 @@ def cny(amount: str) -> Money:
     return Money(Decimal(amount), "CNY")
 
 
-async def admit(bench: Bench, *agreements: dict[str, Any]) -> None:
-    """Open the first day and admit the partner with these agreements."""
+async def admit(bench: Bench, *agreements: dict[str, Any], partner_kind: str = "guarantor") -> None:
+    """Open the first day, admit the partner and conclude these agreements with it."""
     await bench.open(DAY)
-    assert (await bench.post("/v1/partners", PARTNER, role="admin")).status_code == 201
+    assert (await bench.post("/v1/partners", {**PARTNER, "kind": partner_kind}, role="admin")).status_code == 201
     for agreement in agreements:
-        answer = await bench.post("/v1/agreements", agreement, role="admin")
-        assert answer.status_code == 201, answer.text
+        await agree(bench, agreement)
+
+
+async def agree(bench: Bench, agreement: dict[str, Any]) -> None:
+    """Admit a version of an agreement and have both sides sign it."""
+    answer = await bench.post("/v1/agreements", agreement, role="admin", actor="drafter")
+    assert answer.status_code == 201, answer.text
+    digest = answer.json()["digest"]
+    for role, org in (("admin", "b1"), ("partner", agreement["partner_id"])):
+        await sign(bench, agreement, digest, role=role, org=org)
+
+
+async def sign(bench: Bench, agreement: dict[str, Any], digest: str, *, role: str, org: str) -> None:
+    """One side signs the terms of this digest."""
+    body = {"effective": agreement["effective"], "digest": digest}
+    answer = await bench.post(f"/v1/agreements/{agreement['code']}/signatures", body, role=role, org=org)
+    assert answer.status_code == 200, answer.text
 
 
 async def capacity(bench: Bench, code: str = "reg-4321") -> tuple[str, str]:

@@ -20,6 +20,7 @@ def shares(**weights: str) -> tuple[ShareOf, ...]:
 
 
 AGREED = Agreement(
+    ref="reg-4321@2025-07-01",
     code="reg-4321",
     partner_id="city-guarantee",
     kind="guarantor",
@@ -27,6 +28,7 @@ AGREED = Agreement(
     shares=shares(guarantor="4", reguarantor="3", bank="2", government="1"),
     share_max=Decimal("0.80"),
     currency="CNY",
+    capacity=Money(Decimal(1000000), "CNY"),
     grades=("A", "B"),
     bank_share_min=Decimal("0.20"),
     premium_rate=Decimal("0.01"),
@@ -36,7 +38,14 @@ AGREED = Agreement(
     effective=date(2025, 7, 1),
     source="contract",
 )
-NAMED = replace(AGREED, code="sba-7a", share_source=ShareSource.ANSWER, shares=(), share_max=Decimal("0.85"))
+NAMED = replace(
+    AGREED,
+    ref="sba-7a@2025-07-01",
+    code="sba-7a",
+    share_source=ShareSource.ANSWER,
+    shares=(),
+    share_max=Decimal("0.85"),
+)
 
 
 def test_the_hold_of_agreed_shares_is_what_the_partners_would_bear() -> None:

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from libs.events.guarantee import CapacityReleased, CoverBound, CoverRefused, CoverReleased, ShareOf
 from libs.kernel.errors import Refused
 from libs.kernel.money import Money
-from services.guarantee.domain.agreement import Agreement, ShareSource
+from services.guarantee.domain.agreement import Adoption, Agreement, ShareSource
 from services.guarantee.domain.cover import (
     Cover,
     CoverAnswer,
     CoverFile,
     CoverState,
     CoverTerms,
+    ask_partner,
     cover_wanted,
     drop_cover,
+    expire_hold,
+    hold_cover,
     refuse_cover,
     release_cover,
-    request_cover,
     settle_answer,
     why_not_eligible,
 )
+from services.guarantee.domain.terms import Adopting, Eligibility
 
 TODAY = date(2025, 9, 1)
 TERMS = CoverTerms(bank_share_min=Decimal("0.20"))
@@ -41,6 +45,7 @@ def shares(**weights: str) -> tuple[ShareOf, ...]:
 
 
 AGREED = Agreement(
+    ref="ins-28@2025-09-01",
     code="ins-28",
     partner_id="insurer-1",
     kind="insurer",
@@ -48,6 +53,7 @@ AGREED = Agreement(
     shares=shares(insurer="8", bank="2"),
     share_max=Decimal("0.80"),
     currency="CNY",
+    capacity=Money(Decimal(1000000), "CNY"),
     grades=("A", "B"),
     bank_share_min=Decimal("0.20"),
     premium_rate=Decimal("0.02"),
@@ -59,6 +65,7 @@ AGREED = Agreement(
 )
 NAMED = replace(
     AGREED,
+    ref="sba-7a@2025-09-01",
     code="sba-7a",
     share_source=ShareSource.ANSWER,
     shares=(),
@@ -69,7 +76,17 @@ FILE = CoverFile(facility_id="f1", currency="CNY", amount=cny("100000"), agreeme
 
 
 def asked(agreement: Agreement) -> Cover:
-    return request_cover(FILE, agreement, cny("100000"), "c1")[0]
+    return hold_cover(FILE, agreement, cny("100000"), "c1", ())[0]
+
+
+def why_not(
+    file: CoverFile = FILE,
+    agreement: Agreement = AGREED,
+    adoption: Adoption | None = None,
+    terms: CoverTerms = TERMS,
+    amount: str = "100000",
+) -> str:
+    return why_not_eligible(file, cny(amount), agreement, adoption, terms)
 
 
 def yes(guaranteed: str | None) -> CoverAnswer:
@@ -88,33 +105,99 @@ def test_no_cover_is_wanted_without_an_agreement_or_after_the_application_was_re
 
 
 def test_a_request_within_terms_is_eligible() -> None:
-    assert why_not_eligible(FILE, AGREED, TODAY, TERMS) == ""
-
-
-def test_an_unknown_agreement_refuses_the_cover() -> None:
-    assert why_not_eligible(FILE, None, TODAY, TERMS) == "agreement_unknown"
-
-
-@pytest.mark.parametrize(("days", "reason"), [(-1, "agreement_not_in_force"), (0, ""), (1, "")])
-def test_an_agreement_covers_from_its_effective_day_on(days: int, reason: str) -> None:
-    assert why_not_eligible(FILE, AGREED, TODAY + timedelta(days=days), TERMS) == reason
+    assert why_not() == ""
 
 
 def test_a_grade_outside_the_agreement_is_not_eligible() -> None:
-    assert why_not_eligible(replace(FILE, grade="C"), AGREED, TODAY, TERMS) == "grade_not_eligible"
+    assert why_not(replace(FILE, grade="C")) == "grade_not_eligible"
 
 
 def test_another_currency_is_not_covered() -> None:
-    assert why_not_eligible(replace(FILE, currency="USD"), AGREED, TODAY, TERMS) == "currency_not_covered"
+    assert why_not(replace(FILE, currency="USD")) == "currency_not_covered"
+
+
+ELIGIBLE = Eligibility(
+    amount_max=Decimal(100000),
+    tenor_months_max=12,
+    rate_max=Decimal("0.05"),
+    industries=("retail",),
+    size_classes=("small",),
+    products=("working-capital",),
+    territory=("b1",),
+)
+SOUND = replace(
+    FILE,
+    tenor_months=12,
+    annual_rate=Decimal("0.05"),
+    industry="retail",
+    size_class="small",
+    product="working-capital",
+    branch="b1",
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "amount", "reason"),
+    [
+        ({}, "100000.00", ""),
+        ({}, "100000.01", "amount_not_eligible"),
+        ({"tenor_months": 13}, "1", "tenor_not_eligible"),
+        ({"annual_rate": Decimal("0.0501")}, "1", "rate_above_ceiling"),
+        ({"industry": "mining"}, "1", "industry_not_eligible"),
+        ({"size_class": "large"}, "1", "size_not_eligible"),
+        ({"product": "rollover"}, "1", "product_not_eligible"),
+        ({"branch": "b2"}, "1", "territory_not_covered"),
+    ],
+)
+def test_a_loan_outside_the_terms_is_not_eligible_and_its_bounds_are_inclusive(
+    change: dict[str, Any], amount: str, reason: str
+) -> None:
+    assert why_not(replace(SOUND, **change), replace(AGREED, eligibility=ELIGIBLE), amount=amount) == reason
+
+
+def test_an_agreement_to_be_adopted_serves_only_branches_that_did_and_within_their_limits() -> None:
+    agreed = replace(AGREED, adopting=Adopting.ADOPTED_ONLY)
+    adoption = Adoption(
+        adoption_id="ins-28/b1",
+        code="ins-28",
+        branch="b1",
+        currency="CNY",
+        capacity=cny("500000"),
+        amount_max=cny("100000"),
+        grades=("A",),
+        adopted_by="someone",
+        adopted_on=TODAY,
+    )
+    assert why_not(agreement=agreed) == "agreement_not_adopted"
+    assert why_not(agreement=agreed, adoption=adoption) == ""
+    assert why_not(agreement=agreed, adoption=adoption, amount="100000.01") == "adoption_too_narrow"
+    assert why_not(replace(FILE, grade="B"), agreed, adoption) == "adoption_too_narrow"
+
+
+def test_a_hold_that_expired_is_refused_and_a_yes_that_comes_after_it_is_left_to_people() -> None:
+    expired, (refused, back) = expire_hold(asked(AGREED))
+    assert (expired.state, expired.held) == (CoverState.EXPIRED, cny("0"))
+    assert isinstance(refused, CoverRefused)
+    assert isinstance(back, CapacityReleased)
+    assert (refused.reason, back.amount) == ("hold_expired", cny("80000"))
+    assert settle_answer(expired, AGREED, CoverAnswer(accepted=False, guaranteed=None, reason=""), TERMS)[1] == ()
+    with pytest.raises(Refused, match="cover_already_answered"):
+        settle_answer(expired, AGREED, yes(None), TERMS)
+
+
+def test_a_cover_that_was_answered_in_time_does_not_expire() -> None:
+    bound, _ = settle_answer(asked(AGREED), AGREED, yes(None), TERMS)
+    assert expire_hold(bound) == (bound, ())
 
 
 @pytest.mark.parametrize(("least", "reason"), [("0.19", ""), ("0.20", ""), ("0.21", "bank_share_below_minimum")])
 def test_the_banks_own_policy_may_ask_for_more_than_the_agreement(least: str, reason: str) -> None:
-    assert why_not_eligible(FILE, AGREED, TODAY, CoverTerms(bank_share_min=Decimal(least))) == reason
+    assert why_not(terms=CoverTerms(bank_share_min=Decimal(least))) == reason
 
 
 def test_a_request_holds_the_most_that_can_be_guaranteed() -> None:
-    cover, (requested, reserved) = request_cover(FILE, NAMED, cny("100000"), "c1")
+    cover, reserved = hold_cover(FILE, NAMED, cny("100000"), "c1", ())
+    requested = ask_partner(cover)
     assert (cover.state, cover.held, cover.guaranteed) == (CoverState.REQUESTED, cny("85000"), cny("0"))
     assert (requested.partner, requested.amount, reserved.amount) == ("insurer-1", cny("100000"), cny("85000"))
 
@@ -151,8 +234,10 @@ def test_a_partner_may_round_by_a_cent_a_party_and_no_more(named: str, state: Co
 
 
 def test_a_lower_named_amount_sets_the_hold() -> None:
-    bound, (event,) = settle_answer(asked(NAMED), NAMED, yes("75000.50"), OPEN_TERMS)
+    bound, (event, back) = settle_answer(asked(NAMED), NAMED, yes("75000.50"), OPEN_TERMS)
     assert (bound.held, bound.guaranteed) == (cny("75000.50"), cny("75000.50"))
+    assert isinstance(back, CapacityReleased)
+    assert (back.amount, back.reason) == (cny("9999.50"), "not_needed")
     assert isinstance(event, CoverBound)
     assert {share.party: share.weight for share in event.shares} == {
         "insurer-1": Decimal("75000.50"),
@@ -226,7 +311,7 @@ def test_an_application_cannot_be_refused_once_money_is_out_under_the_cover() ->
         drop_cover(replace(asked(AGREED), state=CoverState.ACTIVE))
 
 
-@pytest.mark.parametrize("state", [CoverState.REFUSED, CoverState.WITHDRAWN, CoverState.RELEASED])
+@pytest.mark.parametrize("state", [CoverState.REFUSED, CoverState.WITHDRAWN, CoverState.EXPIRED, CoverState.RELEASED])
 def test_a_cover_that_ended_has_nothing_to_give_back(state: CoverState) -> None:
     ended = replace(asked(AGREED), state=state)
     assert drop_cover(ended) == (ended, ())

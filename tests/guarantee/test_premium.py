@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from libs.events.application import LoanDisbursed
+from libs.events.guarantee import CapacityReleased, CoverActivated
 from libs.kernel.errors import Refused
 from libs.kernel.money import Money
 from services.guarantee.domain.cover import Cover, CoverState
-from services.guarantee.domain.loan import CoveredLoan, activate_cover
+from services.guarantee.domain.loan import CoveredLoan, activate_cover, file_drawdown, remove_unfiled, run_down
 from services.guarantee.domain.premium import PremiumTerms, charge_premium, pay_premium, premium_for
+from services.guarantee.domain.sharing import partners_part, parts_of
+from services.guarantee.domain.terms import Binding, BindTiming
 from tests.guarantee.test_cover import AGREED, cny, shares
 
+VECTORS = {v["id"]: v for v in json.loads((Path(__file__).parent / "vectors.json").read_text(encoding="utf-8"))}
 TERMS = PremiumTerms(year_days=365)
 DAY = date(2025, 9, 1)
 COVER = Cover(
     cover_id="c1",
     facility_id="f1",
     agreement="ins-28",
+    terms="ins-28@2025-09-01",
     partner="insurer-1",
     state=CoverState.BOUND,
     currency="CNY",
     amount=cny("100000"),
     held=cny("80000"),
     guaranteed=cny("80000"),
+    active=cny("0"),
+    used=cny("0"),
     shares=shares(insurer="8", bank="2"),
 )
 
@@ -49,7 +60,7 @@ def disbursed(amount: str = "100000", loan_id: str = "l1", maturity: date = DAY 
 
 
 def drawn(amount: str = "100000", loan_id: str = "l1") -> CoveredLoan:
-    return activate_cover(COVER, disbursed(amount, loan_id))[1]
+    return activate_cover(COVER, disbursed(amount, loan_id), AGREED, DAY)[1]
 
 
 @pytest.mark.parametrize(("days", "premium"), [(-1, "0"), (0, "0"), (1, "4.38"), (365, "1600.00"), (730, "3200.00")])
@@ -99,8 +110,11 @@ def test_a_payment_settles_the_loan_whose_premium_it_is() -> None:
 
 
 def test_a_cover_is_in_force_for_what_was_disbursed() -> None:
-    active, loan, event = activate_cover(COVER, disbursed("90000"))
-    assert active.state is CoverState.ACTIVE
+    active, loan, (event, back) = activate_cover(COVER, disbursed("90000"), AGREED, DAY)
+    assert (active.state, active.held, active.active, active.used) == (CoverState.ACTIVE, *[cny("72000")] * 3)
+    assert isinstance(event, CoverActivated)
+    assert isinstance(back, CapacityReleased)
+    assert (back.amount, back.reason) == (cny("8000"), "undrawn")
     assert (loan.outstanding, event.amount, event.loan_id) == (cny("90000"), cny("90000"), "l1")
     assert Money(Decimal(0), "CNY") == loan.shared
 
@@ -108,4 +122,62 @@ def test_a_cover_is_in_force_for_what_was_disbursed() -> None:
 @pytest.mark.parametrize("state", [CoverState.REQUESTED, CoverState.WITHDRAWN])
 def test_money_cannot_be_out_before_the_cover_is_bound(state: CoverState) -> None:
     with pytest.raises(Refused, match="cover_not_bound"):
-        activate_cover(replace(COVER, state=state), disbursed())
+        activate_cover(replace(COVER, state=state), disbursed(), AGREED, DAY)
+
+
+def test_a_cover_for_several_drawdowns_keeps_what_is_undrawn_until_the_last() -> None:
+    twice = replace(AGREED, binding=Binding(drawdowns_max=2))
+    first, _, events = activate_cover(COVER, disbursed("30000"), twice, DAY)
+    assert (first.held, first.active, len(events)) == (cny("80000"), cny("24000"), 1)
+    last, _, events = activate_cover(first, disbursed("50000", "l2"), twice, DAY)
+    assert (last.held, last.active, last.used, len(events)) == (*[cny("64000")] * 3, 2)
+
+
+def test_a_cover_runs_down_with_what_is_repaid() -> None:
+    active, loan, _ = activate_cover(COVER, disbursed(), AGREED, DAY)
+    lower, repaid, freed = run_down(active, loan, cny("70000"))
+    assert (lower.held, lower.active, lower.used) == (cny("56000"), cny("56000"), cny("80000"))
+    assert (repaid.outstanding, repaid.guaranteed) == (cny("70000"), cny("56000"))
+    assert freed is not None
+    assert (freed.amount, freed.reason) == (cny("24000"), "repaid")
+    assert run_down(lower, repaid, cny("70000")) == (lower, repaid, None)
+
+
+@given(steps=st.lists(st.integers(0, 100_000_00), min_size=1, max_size=6))
+def test_what_a_cover_holds_is_always_what_its_loan_still_needs(steps: list[int]) -> None:
+    cover, loan, _ = activate_cover(COVER, disbursed(), AGREED, DAY)
+    for cents in sorted(steps, reverse=True):
+        cover, loan, _ = run_down(cover, loan, cny(str(Decimal(cents) / 100)))
+        assert (
+            cover.held == cover.active == loan.guaranteed == partners_part(loan.outstanding, COVER.sharing, loan.amount)
+        )
+
+
+def test_a_batch_drawdown_is_filed_once_and_up_to_its_last_day() -> None:
+    batch = replace(AGREED, binding=Binding(timing=BindTiming.FILED, file_days=10))
+    _, loan, _ = activate_cover(COVER, disbursed(), batch, DAY)
+    last = DAY + timedelta(days=10)
+    filed, event = file_drawdown(loan, last)
+    assert (filed.filed_on, event.amount) == (last, cny("100000"))
+    for again, day, code in ((filed, last, "filed_before"), (loan, last + timedelta(days=1), "filing_too_late")):
+        with pytest.raises(Refused, match=code):
+            file_drawdown(again, day)
+    with pytest.raises(Refused, match="filing_not_needed"):
+        file_drawdown(drawn(), DAY)
+
+
+def test_an_unfiled_drawdown_is_removed_and_gives_back_what_it_held() -> None:
+    batch = replace(AGREED, binding=Binding(timing=BindTiming.FILED, file_days=10))
+    active, loan, _ = activate_cover(COVER, disbursed(), batch, DAY)
+    freed, removed, event = remove_unfiled(active, loan)
+    assert (freed.held, freed.active, removed.guaranteed) == (cny("0"), cny("0"), cny("0"))
+    assert (event.amount, event.reason) == (cny("80000"), "not_filed")
+
+
+@pytest.mark.parametrize("step", range(2))
+def test_what_is_released_is_divided_among_guarantors_in_the_ratio_they_stand(step: int) -> None:
+    case = VECTORS["F5"]
+    freed = cny(case["input"]["repaid"][step]) * Decimal(case["input"]["rate"])
+    first, second = case["input"]["external"]
+    parts = parts_of(freed, shares(first=str(first), second=str(second)))
+    assert [str(part.amount.amount) for part in parts] == case["expected"]["released"][step]

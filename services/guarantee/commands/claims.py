@@ -5,61 +5,82 @@ A recovery that comes while a claim is open waits for its outcome, so the split 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 
 from libs.events.application import LoanClosed, LoanCured, LoanOverdue, RecoveryReceived
 from libs.kernel.errors import NotFound
+from libs.kernel.money import Money
 from libs.runtime.tx import Tx
-from services.guarantee.commands.covers import known_cover, release_when_over
+from services.guarantee.commands.caps import book_of, give_cap_back, use_cap
+from services.guarantee.commands.cash import owe_behind
+from services.guarantee.commands.covers import (
+    is_suspended,
+    known_cover,
+    known_loan,
+    loan_of,
+    release_when_over,
+    terms_of,
+)
+from services.guarantee.domain import cap as caps
 from services.guarantee.domain import claim as rules
+from services.guarantee.domain.agreement import Agreement
+from services.guarantee.domain.cap import CapBook
 from services.guarantee.domain.claim import Claim, ClaimState
+from services.guarantee.domain.claim_rules import Basis, ClaimFault, Demand, fault_of, files_itself, loss_today
+from services.guarantee.domain.cover import Cover
 from services.guarantee.domain.loan import CoveredLoan, claimable_on, share_recovery
-from services.guarantee.store import AGREEMENTS, CLAIMS, LOANS
+from services.guarantee.store import CLAIMS, LOANS, take_turn
 
 CLAIM_DUE, PAYMENT_DUE = "claim.due", "claim.payment"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimDecision:
+    """A claim was filed under `claim_id`, or `refused` says by which rule it was not."""
+
+    claim_id: str = ""
+    refused: ClaimFault | None = None
+
+
 async def note_overdue(tx: Tx, event: LoanOverdue) -> None:
-    """Arrears began: unless they are cured, a claim is due when the agreement's waiting period is over."""
-    loan = await _loan(tx, event.facility_id, event.loan_id)
+    """Arrears began: unless they are cured, a claim is due when the agreement's waiting period is over.
+
+    Where a claim needs documents, people file it: nothing is set.
+    """
+    loan = await loan_of(tx, event.facility_id, event.loan_id)
     if loan is None:
         return
-    tx.put(LOANS, replace(loan, overdue_since=event.since, outstanding=event.outstanding))
+    loan = replace(loan, overdue_since=event.since, outstanding=event.outstanding)
+    tx.put(LOANS, loan)
     if rules.claim_paid(await tx.of(CLAIMS, event.facility_id), loan.loan_id) is not None:
         return
-    cover = await known_cover(tx, event.facility_id)
-    agreement = await tx.get(AGREEMENTS, cover.agreement)
-    due = claimable_on(event.since, agreement.claim_wait_days)
-    tx.timer(CLAIM_DUE, ref=loan.loan_id, key=loan.facility_id, due=due)
+    agreement = await terms_of(tx, await known_cover(tx, event.facility_id))
+    if files_itself(agreement):
+        due = claimable_on(loan, event.since, agreement)
+        tx.timer(CLAIM_DUE, ref=loan.loan_id, key=loan.facility_id, due=due)
 
 
 async def note_cure(tx: Tx, event: LoanCured) -> None:
     """Arrears were cleared: a claim not yet filed is forgotten, one not yet paid falls away."""
-    loan = await _loan(tx, event.facility_id, event.loan_id)
+    loan = await loan_of(tx, event.facility_id, event.loan_id)
     if loan is None:
         return
     tx.put(LOANS, replace(loan, overdue_since=None, outstanding=event.outstanding))
     await _drop_claim(tx, loan)
 
 
-async def file_claim(tx: Tx, loan_id: str, facility_id: str) -> None:
-    """The waiting period is over and arrears stand: claim the partners' parts of the principal outstanding."""
-    loan = await _known_loan(tx, facility_id, loan_id)
-    cover = await known_cover(tx, facility_id)
-    claim, filed = rules.file_claim(cover, loan, tx.new_id("claim"), tx.date)
-    tx.put(CLAIMS, claim)
-    tx.publish(filed)
-    asked = {
-        "reference": claim.claim_id,
-        "cover_reference": claim.cover_id,
-        "loss": str(claim.loss.amount),
-        "claimed": str(claim.claimed.amount),
-        "currency": claim.currency,
-        "business_date": tx.date.isoformat(),
-    }
-    request = {"facility_id": facility_id, "body": asked}
-    tx.call("partner.claim", key=facility_id, reference=claim.claim_id, request=request)
+async def file_due_claim(tx: Tx, loan_id: str, facility_id: str) -> None:
+    """The waiting period is over and arrears stand: claim what the terms allow of the loss in our books."""
+    loan, cover = await known_loan(tx, facility_id, loan_id), await known_cover(tx, facility_id)
+    loss = loss_today(loan, await terms_of(tx, cover), tx.date)
+    await _decide(tx, Demand(partner=cover.partner, loss=loss, claimed=None), cover, loan)
+
+
+async def file_claim(tx: Tx, facility_id: str, loan_id: str, demand: Demand) -> ClaimDecision:
+    """A person claims; a demand that breaks a rule leaves an event that says which, and nothing else."""
+    loan, cover = await known_loan(tx, facility_id, loan_id), await known_cover(tx, facility_id)
+    return await _decide(tx, demand, cover, loan)
 
 
 async def accept_claim(tx: Tx, facility_id: str, claim_id: str) -> None:
@@ -68,7 +89,7 @@ async def accept_claim(tx: Tx, facility_id: str, claim_id: str) -> None:
     if claim.state is ClaimState.WITHDRAWN:  # cured while the partner was deciding: nobody will pay or wait
         return
     cover = await known_cover(tx, claim.facility_id)
-    agreement = await tx.get(AGREEMENTS, cover.agreement)
+    agreement = await terms_of(tx, cover)
     # A claim filed while a day is being opened may be answered before the date has moved; it is never answered earlier.
     on = max(tx.date, claim.filed_on)
     accepted, event = rules.accept_claim(claim, on, agreement.pay_working_days, tx.calendar)
@@ -85,7 +106,7 @@ async def deny_claim(tx: Tx, facility_id: str, claim_id: str, reason: str) -> No
     denied, event = rules.deny_claim(claim, reason)
     tx.put(CLAIMS, denied)
     tx.publish(event)
-    await _end_claim(tx, denied)
+    await _give_up(tx, denied)
 
 
 async def ask_payment(tx: Tx, claim_id: str, facility_id: str) -> None:
@@ -102,10 +123,10 @@ async def take_payment(tx: Tx, facility_id: str, claim_id: str, receipt: str) ->
     Raises Refused when the claim was withdrawn meanwhile: people must send that money back.
     """
     claim = await _claim(tx, facility_id, claim_id)
-    cover = await known_cover(tx, claim.facility_id)
-    paid, event = rules.pay_claim(claim, cover, receipt)
+    paid, event = rules.pay_claim(claim, receipt)
     tx.put(CLAIMS, paid)
     tx.publish(event)
+    await owe_behind(tx, paid, await terms_of(tx, await known_cover(tx, facility_id)))
     await _end_claim(tx, paid)
 
 
@@ -122,26 +143,27 @@ async def miss_payment(tx: Tx, facility_id: str, claim_id: str, asked_on: date) 
             tx.timer(PAYMENT_DUE, ref=claim_id, key=claim.facility_id, due=day)
         case _:
             tx.publish(outcome, policy=terms.ref)
-            await _end_claim(tx, missed)
+            await _give_up(tx, missed)
 
 
 async def share_or_hold_recovery(tx: Tx, event: RecoveryReceived) -> None:
     """Money was recovered: shared if the partners paid, held back while a claim is open, else all the bank's."""
-    loan = await _loan(tx, event.facility_id, event.loan_id)
+    loan = await loan_of(tx, event.facility_id, event.loan_id)
     if loan is None:
         return
     claims = await tx.of(CLAIMS, event.facility_id)
     if rules.claim_open(claims, loan.loan_id) is not None:
         tx.put(LOANS, replace(loan, waiting=(*loan.waiting, event.amount)))
-    elif rules.claim_paid(claims, loan.loan_id) is not None:
-        shared, body = share_recovery(await known_cover(tx, loan.facility_id), loan, event.amount)
+    elif (paid := rules.claim_paid(claims, loan.loan_id)) is not None:
+        agreement = await terms_of(tx, await known_cover(tx, loan.facility_id))
+        shared, body = share_recovery(loan, paid.parts, agreement.liability.recovery_rank, event.amount)
         tx.put(LOANS, shared)
         tx.publish(body)
 
 
 async def close_loan(tx: Tx, event: LoanClosed) -> None:
     """The account is closed: the cover ends, though an accepted claim on a written-off loan is seen through first."""
-    loan = await _loan(tx, event.facility_id, event.loan_id)
+    loan = await loan_of(tx, event.facility_id, event.loan_id)
     if loan is None:
         return
     tx.put(LOANS, replace(loan, closed=True))
@@ -151,16 +173,49 @@ async def close_loan(tx: Tx, event: LoanClosed) -> None:
     await release_when_over(tx, await known_cover(tx, loan.facility_id))
 
 
-async def _loan(tx: Tx, facility_id: str, loan_id: str) -> CoveredLoan | None:
-    """A loan under cover; None for one that nobody covers. Read for a whole batch at once."""
-    return next((loan for loan in await tx.of(LOANS, facility_id) if loan.loan_id == loan_id), None)
+async def _decide(tx: Tx, demand: Demand, cover: Cover, loan: CoveredLoan) -> ClaimDecision:
+    """File the claim, or tell the rule that it breaks; whoever decides on a cap or a suspension takes the turn."""
+    await take_turn(tx)
+    agreement = await terms_of(tx, cover)
+    book = await book_of(tx, agreement, loan.disbursed_on) if agreement.cap is not None else None
+    basis = Basis(
+        cover=cover,
+        loan=loan,
+        agreement=agreement,
+        claimed_before=rules.claimed(await tx.of(CLAIMS, loan.facility_id), loan.loan_id),
+        suspended=await is_suspended(tx, agreement.code),
+        cap_room=_room(agreement, book, tx.date),
+        on=tx.date,
+    )
+    fault = fault_of(demand, basis)
+    if fault is not None:
+        tx.publish(rules.refuse_claim(demand, basis, fault))
+        return ClaimDecision(refused=fault)
+    claim, filed = rules.file_claim(demand, basis, tx.new_id("claim"), book.book_id if book else "")
+    tx.put(CLAIMS, claim)
+    tx.publish(filed)
+    if book is not None:
+        await use_cap(tx, agreement, claim, book)
+    tx.cancel_timer(CLAIM_DUE, ref=loan.loan_id)
+    _send(tx, claim)
+    return ClaimDecision(claim_id=claim.claim_id)
 
 
-async def _known_loan(tx: Tx, facility_id: str, loan_id: str) -> CoveredLoan:
-    loan = await _loan(tx, facility_id, loan_id)
-    if loan is None:
-        raise NotFound("no_covered_loan", loan_id)
-    return loan
+def _room(agreement: Agreement, book: CapBook | None, on: date) -> Money | None:
+    return None if book is None or agreement.cap is None else caps.room(book, agreement.cap, on)
+
+
+def _send(tx: Tx, claim: Claim) -> None:
+    asked = {
+        "reference": claim.claim_id,
+        "cover_reference": claim.cover_id,
+        "loss": str(claim.loss.amount),
+        "claimed": str(claim.claimed.amount),
+        "currency": claim.currency,
+        "business_date": tx.date.isoformat(),
+    }
+    request = {"facility_id": claim.facility_id, "body": asked}
+    tx.call("partner.claim", key=claim.facility_id, reference=claim.claim_id, request=request)
 
 
 async def _claim(tx: Tx, facility_id: str, claim_id: str) -> Claim:
@@ -179,16 +234,26 @@ async def _drop_claim(tx: Tx, loan: CoveredLoan) -> None:
     tx.put(CLAIMS, withdrawn)
     tx.cancel_timer(PAYMENT_DUE, ref=claim.claim_id)
     tx.publish(event)
+    agreement = await terms_of(tx, await known_cover(tx, loan.facility_id))
+    await give_cap_back(tx, agreement, claim, denied=False)
+
+
+async def _give_up(tx: Tx, claim: Claim) -> None:
+    """The partners do not pay: what the claim used of the cap goes back, unless denied claims count."""
+    agreement = await terms_of(tx, await known_cover(tx, claim.facility_id))
+    await give_cap_back(tx, agreement, claim, denied=True)
+    await _end_claim(tx, claim)
 
 
 async def _end_claim(tx: Tx, claim: Claim) -> None:
     """The claim has its outcome: share what waited for it if it was paid, and end the cover of a closed loan."""
-    loan = await _known_loan(tx, claim.facility_id, claim.loan_id)
+    loan = await known_loan(tx, claim.facility_id, claim.loan_id)
     cover = await known_cover(tx, claim.facility_id)
+    rank = (await terms_of(tx, cover)).liability.recovery_rank
     waiting, loan = loan.waiting, replace(loan, waiting=())
     if claim.state is ClaimState.PAID:
         for amount in waiting:
-            loan, event = share_recovery(cover, loan, amount)
+            loan, event = share_recovery(loan, claim.parts, rank, amount)
             tx.publish(event)
     tx.put(LOANS, loan)
     await release_when_over(tx, cover)

@@ -3,53 +3,68 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 from libs.events.application import ApplicationRefused, ApplicationSubmitted, LoanDisbursed, RepaymentReceived
-from libs.events.guarantee import CapacityReserved, CoverRequested
-from libs.events.rating import RatingAssigned
+from libs.events.rating import InformationDisputed, InformationVerified, RatingAssigned
 from libs.kernel.errors import NotFound
 from libs.kernel.money import Money
 from libs.runtime.tx import Tx
+from services.guarantee.commands.caps import note_balance
+from services.guarantee.domain import loan as drawn
 from services.guarantee.domain import premium
-from services.guarantee.domain.agreement import hold_for
-from services.guarantee.domain.claim import OPEN
+from services.guarantee.domain.agreement import Adoption, Agreement, hold_for, in_force
+from services.guarantee.domain.capacity import Bound, Holding, LimitTerms, bounds_for, too_old
+from services.guarantee.domain.claim import OPEN, claim_open, claim_paid
 from services.guarantee.domain.cover import (
     Cover,
     CoverAnswer,
     CoverFile,
     CoverState,
     CoverTerms,
+    ask_partner,
     cover_wanted,
     drop_cover,
+    expire_hold,
+    hold_cover,
     refuse_cover,
     release_cover,
-    request_cover,
     settle_answer,
     why_not_eligible,
+    with_application,
 )
-from services.guarantee.domain.loan import activate_cover as activate
+from services.guarantee.domain.loan import CoveredLoan
+from services.guarantee.domain.suspension import suspended
+from services.guarantee.domain.terms import BindTiming
 from services.guarantee.store import (
+    ADOPTIONS,
     AGREEMENTS,
     CLAIMS,
     COVERS,
+    EXPOSURES,
     FILES,
     LOANS,
-    free_cover,
-    free_hold,
-    keep_capacity,
-    reserve_capacity,
+    PARTNERS,
+    STANDINGS,
+    SUSPENSIONS,
+    move,
+    reserve,
+    take_turn,
 )
+
+HOLD_EXPIRES, FILING_ENDS = "hold.expires", "filing.ends"
+ACCEPTED = CoverAnswer(accepted=True, guaranteed=None, reason="")
 
 
 async def note_application(tx: Tx, event: ApplicationSubmitted) -> None:
     """Keep what the application asks for; ask the partner if the rating came first."""
-    file = replace(
-        await _file(tx, event.facility_id),
-        agreement=event.agreement,
-        amount=event.amount,
-        currency=event.amount.currency,
-    )
-    await _save_and_request(tx, file)
+    await _save_and_request(tx, with_application(await _file(tx, event.facility_id), event, tx.org))
+
+
+async def note_size(tx: Tx, event: InformationVerified | InformationDisputed) -> None:
+    """Keep the size class that was found; it comes before the grade."""
+    tx.put(FILES, replace(await _file(tx, event.facility_id), size_class=event.size_class))
 
 
 async def note_rating(tx: Tx, event: RatingAssigned) -> None:
@@ -61,49 +76,71 @@ async def note_refusal(tx: Tx, event: ApplicationRefused) -> None:
     """The application was refused, so no cover will be needed: what was held or bound goes back."""
     tx.put(FILES, replace(await _file(tx, event.facility_id), application_refused=True))
     cover = await cover_of(tx, event.facility_id)
-    if cover is None:
-        return
-    dropped, events = drop_cover(cover)
-    tx.put(COVERS, dropped)
-    for body in events:
-        tx.publish(body)
-    if cover.state is CoverState.REQUESTED:
-        await free_hold(tx, cover.agreement, cover.held)
-    if cover.state is CoverState.BOUND:
-        await free_cover(tx, cover.agreement, cover.held)
+    if cover is not None:
+        dropped, events = drop_cover(cover)
+        await _settle(tx, cover, dropped, events)
 
 
 async def take_cover_answer(tx: Tx, facility_id: str, answer: CoverAnswer) -> None:
     """The partner answered: the cover binds within terms or is refused, and the hold becomes what was guaranteed."""
+    await take_turn(tx)
     cover = await known_cover(tx, facility_id)
-    agreement = await tx.get(AGREEMENTS, cover.agreement)
+    agreement = await terms_of(tx, cover)
     terms = tx.policy(CoverTerms, "guarantee/cover")
+    if answer.accepted and await is_suspended(tx, cover.agreement):
+        answer = replace(answer, accepted=False, reason="agreement_suspended")
     settled, events = settle_answer(cover, agreement, answer, terms.terms)
-    if not events:
-        return
-    tx.put(COVERS, settled)
-    for body in events:
-        tx.publish(body, policy=terms.ref)
-    if settled.state is CoverState.BOUND:
-        await keep_capacity(tx, cover.agreement, held=cover.held, kept=settled.held)
-    else:
-        await free_hold(tx, cover.agreement, cover.held)
+    tx.cancel_timer(HOLD_EXPIRES, ref=cover.cover_id)
+    await _settle(tx, cover, settled, events, policy=terms.ref)
+
+
+async def expire(tx: Tx, cover_id: str, facility_id: str) -> None:
+    """The partner's days to answer are over: what is still only held goes back."""
+    cover = await known_cover(tx, facility_id)
+    if cover.cover_id == cover_id:
+        expired, events = expire_hold(cover)
+        await _settle(tx, cover, expired, events)
 
 
 async def activate_cover(tx: Tx, event: LoanDisbursed) -> None:
     """The loan was paid out: its cover is in force and the premium falls due. A loan nobody covers is not followed."""
     cover = await cover_of(tx, event.facility_id)
-    if cover is None or cover.state in (CoverState.REFUSED, CoverState.RELEASED):
+    if cover is None or cover.state in (CoverState.REFUSED, CoverState.EXPIRED, CoverState.RELEASED):
         return
-    active, loan, activated = activate(cover, event)
-    tx.put(COVERS, active)
-    tx.publish(activated)
-    agreement = await tx.get(AGREEMENTS, cover.agreement)
+    agreement = await terms_of(tx, cover)
+    active, loan, events = drawn.activate_cover(cover, event, agreement, tx.date)
+    await note_balance(tx, agreement, loan, loan.guaranteed)
+    await _settle(tx, cover, active, events)
     terms = tx.policy(premium.PremiumTerms, "guarantee/premium")
     loan, due = premium.charge_premium(loan, cover, agreement, tx.date, terms.terms)
     tx.put(LOANS, loan)
     if due is not None:
         tx.publish(due, policy=terms.ref)
+    if loan.file_by is not None:
+        day = loan.file_by + timedelta(days=1)
+        tx.timer(FILING_ENDS, ref=loan.loan_id, key=loan.facility_id, due=day)
+
+
+async def file_drawdown(tx: Tx, facility_id: str, loan_id: str) -> CoveredLoan:
+    """A batch drawdown is filed with the partner; raises Refused when that is not needed, done, or too late."""
+    loan = await known_loan(tx, facility_id, loan_id)
+    filed, event = drawn.file_drawdown(loan, tx.date)
+    tx.put(LOANS, filed)
+    tx.publish(event)
+    tx.cancel_timer(FILING_ENDS, ref=loan_id)
+    return filed
+
+
+async def end_filing(tx: Tx, loan_id: str, facility_id: str) -> None:
+    """The days to file a batch drawdown are over and it was not filed: it is not covered."""
+    loan = await known_loan(tx, facility_id, loan_id)
+    if loan.filed_on is not None or loan.closed:
+        return
+    cover = await known_cover(tx, facility_id)
+    freed, removed, event = drawn.remove_unfiled(cover, loan)
+    tx.put(LOANS, removed)
+    await note_balance(tx, await terms_of(tx, cover), loan, -loan.guaranteed)
+    await _settle(tx, cover, freed, (event,))
 
 
 async def pay_premium(tx: Tx, facility_id: str, amount: Money) -> Cover:
@@ -116,22 +153,36 @@ async def pay_premium(tx: Tx, facility_id: str, amount: Money) -> Cover:
 
 
 async def note_repayment(tx: Tx, event: RepaymentReceived) -> None:
-    """Keep the principal that is left: a claim asks for no more."""
-    for loan in await tx.of(LOANS, event.facility_id):
-        if loan.loan_id == event.loan_id:
-            tx.put(LOANS, replace(loan, outstanding=event.outstanding))
+    """Keep the principal that is left; the cover runs down with it, unless a claim has fixed what is owed."""
+    loan = await loan_of(tx, event.facility_id, event.loan_id)
+    if loan is None:
+        return
+    claims = await tx.of(CLAIMS, event.facility_id)
+    if claim_open(claims, loan.loan_id) or claim_paid(claims, loan.loan_id):
+        tx.put(LOANS, replace(loan, outstanding=event.outstanding))
+        return
+    cover = await known_cover(tx, event.facility_id)
+    lower, repaid, freed = drawn.run_down(cover, loan, event.outstanding)
+    tx.put(LOANS, repaid)
+    if freed is not None:
+        await note_balance(tx, await terms_of(tx, cover), loan, -freed.amount)
+        await _settle(tx, cover, lower, (freed,))
 
 
 async def release_when_over(tx: Tx, cover: Cover) -> None:
     """End the cover once every loan under it is closed and no claim waits for its outcome."""
-    if not all(loan.closed for loan in await tx.of(LOANS, cover.facility_id)):
+    loans = await tx.of(LOANS, cover.facility_id)
+    if not all(loan.closed for loan in loans):
         return
     if any(claim.state in OPEN for claim in await tx.of(CLAIMS, cover.facility_id)):
         return
-    released, (event,) = release_cover(cover)
-    tx.put(COVERS, released)
-    tx.publish(event)
-    await free_cover(tx, cover.agreement, cover.held)
+    agreement = await terms_of(tx, cover)
+    for loan in loans:
+        if loan.guaranteed:
+            await note_balance(tx, agreement, loan, -loan.guaranteed)
+            tx.put(LOANS, replace(loan, guaranteed=loan.guaranteed.zero))
+    released, events = release_cover(cover)
+    await _settle(tx, cover, released, events)
 
 
 async def cover_of(tx: Tx, facility_id: str) -> Cover | None:
@@ -147,8 +198,42 @@ async def known_cover(tx: Tx, facility_id: str) -> Cover:
     return cover
 
 
+async def terms_of(tx: Tx, cover: Cover) -> Agreement:
+    """The version of the agreement that the cover was asked for under."""
+    return await tx.get(AGREEMENTS, cover.terms)
+
+
+async def is_suspended(tx: Tx, code: str) -> bool:
+    """Whether nothing may be bound under the agreement; the turn must have been taken, so that it stays true."""
+    last = await tx.find(SUSPENSIONS, code)
+    return suspended(last)
+
+
+async def loan_of(tx: Tx, facility_id: str, loan_id: str) -> CoveredLoan | None:
+    """A loan under cover; None for one that nobody covers. Read for a whole batch at once."""
+    return next((loan for loan in await tx.of(LOANS, facility_id) if loan.loan_id == loan_id), None)
+
+
+async def known_loan(tx: Tx, facility_id: str, loan_id: str) -> CoveredLoan:
+    """A loan under cover; raises NotFound for one that nobody covers."""
+    loan = await loan_of(tx, facility_id, loan_id)
+    if loan is None:
+        raise NotFound("no_covered_loan", loan_id)
+    return loan
+
+
 async def _file(tx: Tx, facility_id: str) -> CoverFile:
     return await tx.find(FILES, facility_id) or CoverFile(facility_id=facility_id)
+
+
+async def _settle(tx: Tx, before: Cover, after: Cover, events: tuple[Any, ...], *, policy: str = "") -> None:
+    """Save the cover, count what it now holds, and tell what happened; nothing happened without an event."""
+    if not events:
+        return
+    tx.put(COVERS, after)
+    await move(tx, after.lines, before.holding, after.holding)
+    for body in events:
+        tx.publish(body, policy=policy)
 
 
 async def _save_and_request(tx: Tx, file: CoverFile) -> None:
@@ -157,24 +242,66 @@ async def _save_and_request(tx: Tx, file: CoverFile) -> None:
     amount = cover_wanted(file)
     if amount is None or await cover_of(tx, file.facility_id) is not None:
         return
+    await take_turn(tx)
     terms = tx.policy(CoverTerms, "guarantee/cover")
-    agreement = await tx.find(AGREEMENTS, file.agreement or "")
-    reason = why_not_eligible(file, agreement, tx.date, terms.terms)
-    if agreement is not None and not reason:
-        if await reserve_capacity(tx, agreement.code, hold_for(agreement, amount)):
-            _request(tx, request_cover(file, agreement, amount, tx.new_id("cover")), terms.ref)
-            return
-        reason = "capacity_exhausted"
-    cover, refused = refuse_cover(file, amount, tx.new_id("cover"), reason)
-    tx.put(COVERS, cover)
-    tx.publish(refused, policy=terms.ref)
+    versions = await tx.of(AGREEMENTS, file.agreement or "")
+    agreement = in_force(versions, tx.date)
+    if agreement is None:
+        reason = "agreement_not_in_force" if versions else "agreement_unknown"
+    else:
+        adoption = await tx.find(ADOPTIONS, f"{agreement.code}/{file.branch}")
+        reason = why_not_eligible(file, amount, agreement, adoption, terms.terms)
+        if not reason and await is_suspended(tx, agreement.code):
+            reason = "agreement_suspended"
+        reason = reason or await _hold(tx, file, agreement, amount, adoption)
+    if reason:
+        cover, refused = refuse_cover(file, amount, tx.new_id("cover"), reason)
+        tx.put(COVERS, cover)
+        tx.publish(refused, policy=terms.ref)
 
 
-def _request(tx: Tx, requested: tuple[Cover, tuple[CoverRequested, CapacityReserved]], policy: str) -> None:
-    cover, events = requested
+async def _hold(tx: Tx, file: CoverFile, agreement: Agreement, amount: Money, adoption: Adoption | None) -> str:
+    """Take capacity for the cover and go on with it; the code of what left no room, empty when it was taken."""
+    limits = tx.policy(LimitTerms, "guarantee/limits")
+    partner = await tx.get(PARTNERS, agreement.partner_id)
+    standing = await tx.find(STANDINGS, partner.partner_id)
+    if standing is not None and standing.currency != agreement.currency:
+        standing = None
+    if too_old(standing, tx.date, limits.terms):
+        return "partner_figures_too_old"
+    exposures = tuple(e for e in await tx.of(EXPOSURES, partner.partner_id) if e.currency == agreement.currency)
+    bounds: tuple[Bound, ...] = bounds_for(
+        agreement,
+        partner,
+        file.applicant,
+        tx.date,
+        limits.terms,
+        adoption=adoption,
+        standing=standing,
+        exposures=exposures,
+    )
+    held, none = hold_for(agreement, amount), amount.zero
+    reason = await reserve(tx, bounds, Holding(held=held, bound=none, active=none, used=none))
+    if reason:
+        return reason
+    lines = tuple(bound.line for bound in bounds)
+    cover, reserved = hold_cover(file, agreement, amount, tx.new_id("cover"), lines)
+    if agreement.binding.timing is BindTiming.BEFORE_APPROVAL:
+        tx.publish(ask_partner(cover), policy=limits.ref)
     tx.put(COVERS, cover)
-    for body in events:
-        tx.publish(body, policy=policy)
+    tx.publish(reserved, policy=limits.ref)
+    await _ask(tx, cover, agreement)
+    return ""
+
+
+async def _ask(tx: Tx, cover: Cover, agreement: Agreement) -> None:
+    """Ask the partner, or bind at once where the agreement lets the bank file drawdowns later (总对总)."""
+    if agreement.binding.timing is BindTiming.FILED:
+        await take_cover_answer(tx, cover.facility_id, ACCEPTED)
+        return
+    if agreement.binding.hold_days:
+        due = tx.date + timedelta(days=agreement.binding.hold_days)
+        tx.timer(HOLD_EXPIRES, ref=cover.cover_id, key=cover.facility_id, due=due)
     asked = {
         "reference": cover.cover_id,
         "agreement": cover.agreement,

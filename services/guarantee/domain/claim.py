@@ -6,13 +6,19 @@ from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
-from libs.events.guarantee import ClaimAccepted, ClaimDenied, ClaimFiled, ClaimPaid, ClaimWithdrawn
+from libs.events.guarantee import (
+    ClaimAccepted,
+    ClaimDenied,
+    ClaimFiled,
+    ClaimPaid,
+    ClaimRefused,
+    ClaimWithdrawn,
+    PartOf,
+)
 from libs.kernel.calendar import Calendar
 from libs.kernel.errors import Refused
 from libs.kernel.money import Money
-from services.guarantee.domain.cover import Cover
-from services.guarantee.domain.loan import CoveredLoan
-from services.guarantee.domain.sharing import partners_part, parts_of
+from services.guarantee.domain.claim_rules import Basis, ClaimFault, Demand, payable
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,10 @@ OPEN = (ClaimState.FILED, ClaimState.ACCEPTED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """One claim on the partners: `loss` is the principal outstanding when it was filed, `claimed` their parts of it."""
+    """One claim on the partners: `loss` when it was filed, `claimed` the partners' parts of it, `parts` everybody's.
+
+    `counted` is what it uses of the cap whose book is named.
+    """
 
     claim_id: str
     facility_id: str
@@ -51,7 +60,10 @@ class Claim:
     currency: str
     loss: Money
     claimed: Money
+    parts: tuple[PartOf, ...]
     filed_on: date
+    counted: Money
+    book: str = ""
     pay_by: date | None = None
     rechecks: int = 0
     receipt: str = ""
@@ -75,20 +87,27 @@ def claim_paid(claims: tuple[Claim, ...], loan_id: str) -> Claim | None:
     return next((claim for claim in claims if claim.loan_id == loan_id and claim.state is ClaimState.PAID), None)
 
 
-def file_claim(cover: Cover, loan: CoveredLoan, claim_id: str, on: date) -> tuple[Claim, ClaimFiled]:
-    """Claim the partners' parts of the principal outstanding; raises Refused when nothing is overdue or left."""
-    if loan.overdue_since is None or loan.closed or not loan.outstanding:
-        raise Refused("no_loss_to_claim", f"{loan.loan_id} is not in arrears")
+def claimed(claims: tuple[Claim, ...], loan_id: str) -> bool:
+    """Whether a claim on this loan is open or paid, so that it may not be claimed again."""
+    return (claim_open(claims, loan_id) or claim_paid(claims, loan_id)) is not None
+
+
+def file_claim(demand: Demand, basis: Basis, claim_id: str, book: str) -> tuple[Claim, ClaimFiled]:
+    """Claim the partners' parts of a loss that no rule speaks against."""
+    loan, due = basis.loan, payable(basis, demand.loss)
     claim = Claim(
         claim_id=claim_id,
         facility_id=loan.facility_id,
         loan_id=loan.loan_id,
-        cover_id=cover.cover_id,
+        cover_id=loan.cover_id,
         state=ClaimState.FILED,
         currency=loan.currency,
-        loss=loan.outstanding,
-        claimed=partners_part(loan.outstanding, cover.shares),
-        filed_on=on,
+        loss=demand.loss.whole,
+        claimed=due.claimed,
+        parts=due.parts,
+        filed_on=basis.on,
+        counted=due.counted,
+        book=book,
     )
     event = ClaimFiled(
         facility_id=claim.facility_id,
@@ -98,6 +117,18 @@ def file_claim(cover: Cover, loan: CoveredLoan, claim_id: str, on: date) -> tupl
         claimed=claim.claimed,
     )
     return claim, event
+
+
+def refuse_claim(demand: Demand, basis: Basis, fault: ClaimFault) -> ClaimRefused:
+    """The claim breaks a rule: nobody is asked, and nothing is left of it but this event."""
+    return ClaimRefused(
+        facility_id=basis.loan.facility_id,
+        cover_id=basis.cover.cover_id,
+        loan_id=basis.loan.loan_id,
+        partner=demand.partner,
+        principal=demand.loss.principal,
+        reason=fault.value,
+    )
 
 
 def accept_claim(claim: Claim, on: date, pay_working_days: int, calendar: Calendar) -> tuple[Claim, ClaimAccepted]:
@@ -128,7 +159,7 @@ def withdraw_claim(claim: Claim) -> tuple[Claim, ClaimWithdrawn]:
     return replace(claim, state=ClaimState.WITHDRAWN), event
 
 
-def pay_claim(claim: Claim, cover: Cover, receipt: str) -> tuple[Claim, ClaimPaid]:
+def pay_claim(claim: Claim, receipt: str) -> tuple[Claim, ClaimPaid]:
     """The partners paid what was claimed; the parts are the final split of the loss, the bank's own included."""
     _require(claim, ClaimState.ACCEPTED)
     event = ClaimPaid(
@@ -137,7 +168,7 @@ def pay_claim(claim: Claim, cover: Cover, receipt: str) -> tuple[Claim, ClaimPai
         claim_id=claim.claim_id,
         amount=claim.claimed,
         receipt=receipt,
-        parts=parts_of(claim.loss, cover.shares),
+        parts=claim.parts,
     )
     return replace(claim, state=ClaimState.PAID, receipt=receipt), event
 

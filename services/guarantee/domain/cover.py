@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
+from libs.events.application import ApplicationSubmitted
 from libs.events.guarantee import (
     CapacityReleased,
     CapacityReserved,
@@ -14,12 +14,15 @@ from libs.events.guarantee import (
     CoverRefused,
     CoverReleased,
     CoverRequested,
+    LayerOf,
     ShareOf,
 )
 from libs.kernel.errors import Refused
 from libs.kernel.money import CENT, Money
-from services.guarantee.domain.agreement import Agreement, ShareSource, hold_for
-from services.guarantee.domain.sharing import bank_share, partners_part, shares_by_amount
+from services.guarantee.domain.agreement import Adoption, Agreement, ShareSource, hold_for
+from services.guarantee.domain.capacity import Applicant, Holding, Line
+from services.guarantee.domain.sharing import Sharing, bank_share, partners_part, shares_by_amount
+from services.guarantee.domain.terms import Adopting
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +33,14 @@ class CoverTerms:
 
 
 class CoverState(StrEnum):
-    """Where a cover stands; `refused`, `withdrawn` and `released` are final and hold no capacity."""
+    """Where a cover stands; `refused`, `withdrawn`, `expired` and `released` are final and hold no capacity."""
 
     REQUESTED = "requested"
     BOUND = "bound"
     ACTIVE = "active"
     REFUSED = "refused"
     WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
     RELEASED = "released"
 
 
@@ -45,6 +49,7 @@ class CoverFile:
     """What other services said about one facility, in whatever order it came.
 
     `agreement` is None until the application is known and empty when no cover is wanted; `grade` is empty until rated.
+    `branch` is the organisation that took the application in.
     """
 
     facility_id: str
@@ -53,23 +58,56 @@ class CoverFile:
     agreement: str | None = None
     grade: str = ""
     application_refused: bool = False
+    borrower: str = ""
+    branch: str = ""
+    size_class: str = ""
+    industry: str = ""
+    product: str = ""
+    tenor_months: int = 0
+    annual_rate: Decimal = Decimal(0)
+
+    @property
+    def applicant(self) -> Applicant:
+        """For whom cover is wanted."""
+        return Applicant(borrower=self.borrower, branch=self.branch, size_class=self.size_class)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cover:
-    """One cover: `held` is what it takes of the agreement's capacity now, `shares` how a loss will be split."""
+    """One cover under the version `terms` of its agreement; `shares` and `layers` say how a loss will be split.
+
+    `held` is what it takes of capacity now, `active` the part of that for what was disbursed and is not repaid, `used`
+    all that was ever drawn under it in `drawdowns`. `lines` are the pools in which it counts.
+    """
 
     cover_id: str
     facility_id: str
     agreement: str
+    terms: str
     partner: str
     state: CoverState
     currency: str
     amount: Money
     held: Money
     guaranteed: Money
+    active: Money
+    used: Money
+    drawdowns: int = 0
     shares: tuple[ShareOf, ...] = ()
+    layers: tuple[LayerOf, ...] = ()
+    lines: tuple[Line, ...] = ()
     reason: str = ""
+
+    @property
+    def sharing(self) -> Sharing:
+        """How a loss is shared under this cover."""
+        return Sharing(shares=self.shares, layers=self.layers)
+
+    @property
+    def holding(self) -> Holding:
+        """What the cover holds of every pool."""
+        bound = self.held if self.state in (CoverState.BOUND, CoverState.ACTIVE) else self.held.zero
+        return Holding(held=self.held, bound=bound, active=self.active, used=self.used)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,41 +126,78 @@ def cover_wanted(file: CoverFile) -> Money | None:
     return file.amount
 
 
-def why_not_eligible(file: CoverFile, agreement: Agreement | None, on: date, terms: CoverTerms) -> str:
+def with_application(file: CoverFile, event: ApplicationSubmitted, branch: str) -> CoverFile:
+    """The file with what the application asks for."""
+    return replace(
+        file,
+        agreement=event.agreement,
+        amount=event.amount,
+        currency=event.amount.currency,
+        borrower=event.borrower_id,
+        branch=branch,
+        industry=event.profile.industry,
+        product=event.product,
+        tenor_months=event.tenor_months,
+        annual_rate=event.annual_rate,
+    )
+
+
+def why_not_eligible(
+    file: CoverFile, amount: Money, agreement: Agreement, adoption: Adoption | None, terms: CoverTerms
+) -> str:
     """The code of the first term that rules the request out; empty when the partner may be asked."""
-    if agreement is None:
-        return "agreement_unknown"
-    if on < agreement.effective:
-        return "agreement_not_in_force"
     if file.currency != agreement.currency:
         return "currency_not_covered"
-    if file.grade not in agreement.grades:
-        return "grade_not_eligible"
-    if agreement.share_source is ShareSource.AGREEMENT and bank_share(agreement.shares) < terms.bank_share_min:
-        return "bank_share_below_minimum"
-    return ""
+    asked = agreement.eligibility
+    admitted = {
+        "grade_not_eligible": file.grade in agreement.grades,
+        "bank_share_below_minimum": agreement.share_source is ShareSource.ANSWER
+        or bank_share(agreement.sharing) >= terms.bank_share_min,
+        "amount_not_eligible": asked.amount_max is None or amount.amount <= asked.amount_max,
+        "tenor_not_eligible": asked.tenor_months_max is None or file.tenor_months <= asked.tenor_months_max,
+        "rate_above_ceiling": asked.rate_max is None or file.annual_rate <= asked.rate_max,
+        "industry_not_eligible": not asked.industries or file.industry in asked.industries,
+        "size_not_eligible": not asked.size_classes or file.size_class in asked.size_classes,
+        "product_not_eligible": not asked.products or file.product in asked.products,
+        "territory_not_covered": not asked.territory or file.branch in asked.territory,
+        "agreement_not_adopted": agreement.adopting is Adopting.EVERY_BRANCH or adoption is not None,
+        "adoption_too_narrow": adoption is None or _within(file, amount, adoption),
+    }
+    return next((code for code, kept in admitted.items() if not kept), "")
 
 
-def request_cover(
-    file: CoverFile, agreement: Agreement, amount: Money, cover_id: str
-) -> tuple[Cover, tuple[CoverRequested, CapacityReserved]]:
-    """Ask the agreement's partner; the capacity for the most it can guarantee has been taken."""
+def hold_cover(
+    file: CoverFile, agreement: Agreement, amount: Money, cover_id: str, lines: tuple[Line, ...]
+) -> tuple[Cover, CapacityReserved]:
+    """The capacity for the most that the partners can come to guarantee is taken."""
     held = hold_for(agreement, amount)
     cover = Cover(
         cover_id=cover_id,
         facility_id=file.facility_id,
         agreement=agreement.code,
+        terms=agreement.ref,
         partner=agreement.partner_id,
         state=CoverState.REQUESTED,
         currency=amount.currency,
         amount=amount,
         held=held,
         guaranteed=amount.zero,
+        active=amount.zero,
+        used=amount.zero,
+        lines=lines,
     )
     named = {"facility_id": cover.facility_id, "cover_id": cover_id, "agreement": agreement.code}
-    return cover, (
-        CoverRequested(**named, partner=agreement.partner_id, amount=amount),
-        CapacityReserved(**named, amount=held),
+    return cover, CapacityReserved(**named, amount=held)
+
+
+def ask_partner(cover: Cover) -> CoverRequested:
+    """The agreement's partner is asked for the cover that capacity is held for."""
+    return CoverRequested(
+        facility_id=cover.facility_id,
+        cover_id=cover.cover_id,
+        agreement=cover.agreement,
+        partner=cover.partner,
+        amount=cover.amount,
     )
 
 
@@ -132,12 +207,15 @@ def refuse_cover(file: CoverFile, amount: Money, cover_id: str, reason: str) -> 
         cover_id=cover_id,
         facility_id=file.facility_id,
         agreement=file.agreement or "",
+        terms="",
         partner="",
         state=CoverState.REFUSED,
         currency=amount.currency,
         amount=amount,
         held=amount.zero,
         guaranteed=amount.zero,
+        active=amount.zero,
+        used=amount.zero,
         reason=reason,
     )
     return cover, _refused(cover)
@@ -148,18 +226,25 @@ def settle_answer(
 ) -> tuple[Cover, tuple[CoverBound | CoverRefused | CapacityReleased, ...]]:
     """Bind what the partner agreed to if it is within terms; from then on no more than that is held.
 
-    Raises Refused for a second answer, and for a yes to a request that was withdrawn: people must cancel it there.
+    Raises Refused for a second answer, and for a yes to a request that was withdrawn or expired: people must cancel it
+    there.
     """
-    if cover.state is CoverState.WITHDRAWN and not answer.accepted:
+    if cover.state in (CoverState.WITHDRAWN, CoverState.EXPIRED) and not answer.accepted:
         return cover, ()
     if cover.state is not CoverState.REQUESTED:
         raise Refused("cover_already_answered", f"{cover.cover_id} is {cover.state}")
-    shares, guaranteed = _offered(cover, agreement, answer)
-    reason = _why_not_bound(cover, agreement, answer, terms, shares, guaranteed)
+    sharing, guaranteed = _offered(cover, agreement, answer)
+    reason = _why_not_bound(cover, agreement, answer, terms, sharing, guaranteed)
     if reason:
-        refused = replace(cover, state=CoverState.REFUSED, held=cover.held.zero, reason=reason)
-        return refused, (_refused(refused), _gave_back(cover, cover.held, reason))
-    bound = replace(cover, state=CoverState.BOUND, held=guaranteed, guaranteed=guaranteed, shares=shares)
+        return turn_down(cover, CoverState.REFUSED, reason)
+    bound = replace(
+        cover,
+        state=CoverState.BOUND,
+        held=guaranteed,
+        guaranteed=guaranteed,
+        shares=sharing.shares,
+        layers=sharing.layers,
+    )
     event = CoverBound(
         facility_id=cover.facility_id,
         cover_id=cover.cover_id,
@@ -167,9 +252,25 @@ def settle_answer(
         partner=cover.partner,
         amount=cover.amount,
         guaranteed=guaranteed,
-        shares=shares,
+        shares=sharing.shares,
+        layers=sharing.layers,
+        terms=cover.terms,
     )
-    return bound, (event,)
+    spare = cover.held - guaranteed
+    return bound, (event, gave_back(cover, spare, "not_needed")) if spare else (event,)
+
+
+def turn_down(cover: Cover, state: CoverState, reason: str) -> tuple[Cover, tuple[CoverRefused, CapacityReleased]]:
+    """What was asked for will not be bound; all that was held for it goes back."""
+    refused = replace(cover, state=state, held=cover.held.zero, reason=reason)
+    return refused, (_refused(refused), gave_back(cover, cover.held, reason))
+
+
+def expire_hold(cover: Cover) -> tuple[Cover, tuple[CoverRefused | CapacityReleased, ...]]:
+    """The partner has not answered in the days the agreement gives it: nobody waits any longer."""
+    if cover.state is not CoverState.REQUESTED:
+        return cover, ()
+    return turn_down(cover, CoverState.EXPIRED, "hold_expired")
 
 
 def drop_cover(cover: Cover) -> tuple[Cover, tuple[CapacityReleased | CoverReleased, ...]]:
@@ -177,12 +278,12 @@ def drop_cover(cover: Cover) -> tuple[Cover, tuple[CapacityReleased | CoverRelea
     match cover.state:
         case CoverState.REQUESTED:
             dropped = replace(cover, state=CoverState.WITHDRAWN, held=cover.held.zero, reason="application_refused")
-            return dropped, (_gave_back(cover, cover.held, "application_refused"),)
+            return dropped, (gave_back(cover, cover.held, "application_refused"),)
         case CoverState.BOUND:
             return release_cover(cover)
         case CoverState.ACTIVE:
             raise Refused("cover_in_use", f"{cover.cover_id} covers a disbursed loan")
-        case CoverState.REFUSED | CoverState.WITHDRAWN | CoverState.RELEASED:
+        case CoverState.REFUSED | CoverState.WITHDRAWN | CoverState.EXPIRED | CoverState.RELEASED:
             return cover, ()
 
 
@@ -191,16 +292,32 @@ def release_cover(cover: Cover) -> tuple[Cover, tuple[CoverReleased]]:
     event = CoverReleased(
         facility_id=cover.facility_id, cover_id=cover.cover_id, agreement=cover.agreement, amount=cover.held
     )
-    return replace(cover, state=CoverState.RELEASED, held=cover.held.zero), (event,)
+    return replace(cover, state=CoverState.RELEASED, held=cover.held.zero, active=cover.held.zero), (event,)
 
 
-def _offered(cover: Cover, agreement: Agreement, answer: CoverAnswer) -> tuple[tuple[ShareOf, ...], Money]:
+def gave_back(cover: Cover, amount: Money, reason: str) -> CapacityReleased:
+    """A part of what the cover held went back."""
+    return CapacityReleased(
+        facility_id=cover.facility_id,
+        cover_id=cover.cover_id,
+        agreement=cover.agreement,
+        amount=amount,
+        reason=reason,
+    )
+
+
+def _within(file: CoverFile, amount: Money, adoption: Adoption) -> bool:
+    small = adoption.amount_max is None or amount <= adoption.amount_max
+    return small and file.grade in adoption.grades
+
+
+def _offered(cover: Cover, agreement: Agreement, answer: CoverAnswer) -> tuple[Sharing, Money]:
     match agreement.share_source:
         case ShareSource.AGREEMENT:
-            return agreement.shares, partners_part(cover.amount, agreement.shares)
+            return agreement.sharing, partners_part(cover.amount, agreement.sharing, cover.amount)
         case ShareSource.ANSWER:
             named = answer.guaranteed or cover.amount.zero
-            return shares_by_amount(cover.partner, named, cover.amount), named
+            return Sharing(shares=shares_by_amount(cover.partner, named, cover.amount)), named
 
 
 def _why_not_bound(
@@ -208,7 +325,7 @@ def _why_not_bound(
     agreement: Agreement,
     answer: CoverAnswer,
     terms: CoverTerms,
-    shares: tuple[ShareOf, ...],
+    sharing: Sharing,
     guaranteed: Money,
 ) -> str:
     if not answer.accepted:
@@ -218,9 +335,9 @@ def _why_not_bound(
     if guaranteed > cover.held:
         return "guaranteed_above_maximum"
     # The partner may round each party's part its own way, never more than a cent a party.
-    if answer.guaranteed is not None and abs((answer.guaranteed - guaranteed).amount) > CENT * len(shares):
+    if answer.guaranteed is not None and abs((answer.guaranteed - guaranteed).amount) > CENT * len(sharing.shares):
         return "answer_contradicts_agreement"
-    if bank_share(shares) < max(agreement.bank_share_min, terms.bank_share_min):
+    if bank_share(sharing) < max(agreement.bank_share_min, terms.bank_share_min):
         return "bank_share_below_minimum"
     return ""
 
@@ -228,14 +345,4 @@ def _why_not_bound(
 def _refused(cover: Cover) -> CoverRefused:
     return CoverRefused(
         facility_id=cover.facility_id, cover_id=cover.cover_id, agreement=cover.agreement, reason=cover.reason
-    )
-
-
-def _gave_back(cover: Cover, amount: Money, reason: str) -> CapacityReleased:
-    return CapacityReleased(
-        facility_id=cover.facility_id,
-        cover_id=cover.cover_id,
-        agreement=cover.agreement,
-        amount=amount,
-        reason=reason,
     )

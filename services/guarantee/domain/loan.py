@@ -4,18 +4,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from decimal import Decimal
 
 from libs.events.application import LoanDisbursed
-from libs.events.guarantee import CoverActivated, RecoveryShared
+from libs.events.guarantee import (
+    CapacityReleased,
+    CoverActivated,
+    CoverFiled,
+    CoverRemoved,
+    PartOf,
+    RecoveryShared,
+    ShareOf,
+)
+from libs.kernel.calendar import add_months
 from libs.kernel.errors import Refused
 from libs.kernel.money import Money
-from services.guarantee.domain.cover import Cover, CoverState
-from services.guarantee.domain.sharing import parts_of
+from services.guarantee.domain.agreement import Agreement
+from services.guarantee.domain.cover import Cover, CoverState, gave_back
+from services.guarantee.domain.sharing import BANK, between, least, partners_part, parts_of, summed
+from services.guarantee.domain.terms import BindTiming, RecoveryRank
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoveredLoan:
-    """One loan under a cover; `waiting` are recoveries that came while a claim was open and are not yet shared."""
+    """One loan under a cover; `guaranteed` is the partners' part of what is outstanding, as capacity counts it.
+
+    `waiting` are recoveries that came while a claim was open and are not yet shared. `file_by` is the last day to file
+    a batch drawdown, `filed_on` the day it was filed.
+    """
 
     loan_id: str
     facility_id: str
@@ -23,19 +39,32 @@ class CoveredLoan:
     currency: str
     amount: Money
     outstanding: Money
+    guaranteed: Money
+    annual_rate: Decimal
+    disbursed_on: date
     maturity: date
     premium: Money
     premium_open: bool = False
     overdue_since: date | None = None
+    file_by: date | None = None
+    filed_on: date | None = None
     closed: bool = False
     waiting: tuple[Money, ...] = ()
     shared: Money
 
 
-def activate_cover(cover: Cover, event: LoanDisbursed) -> tuple[Cover, CoveredLoan, CoverActivated]:
-    """The cover is in force for what was disbursed; raises Refused while the partner has not answered."""
+def activate_cover(
+    cover: Cover, event: LoanDisbursed, agreement: Agreement, on: date
+) -> tuple[Cover, CoveredLoan, tuple[CoverActivated | CapacityReleased, ...]]:
+    """The cover is in force for what was disbursed; after its last drawdown what is undrawn goes back.
+
+    Raises Refused while the partner has not answered.
+    """
     if cover.state not in (CoverState.BOUND, CoverState.ACTIVE):
         raise Refused("cover_not_bound", f"{event.loan_id} was disbursed while {cover.cover_id} is {cover.state}")
+    undrawn = cover.held - cover.active
+    part = least(partners_part(event.amount, cover.sharing, event.amount), undrawn)
+    batch = agreement.binding.timing is BindTiming.FILED
     loan = CoveredLoan(
         loan_id=event.loan_id,
         facility_id=event.facility_id,
@@ -43,24 +72,109 @@ def activate_cover(cover: Cover, event: LoanDisbursed) -> tuple[Cover, CoveredLo
         currency=event.amount.currency,
         amount=event.amount,
         outstanding=event.amount,
+        guaranteed=part,
+        annual_rate=event.annual_rate,
+        disbursed_on=on,
         maturity=event.maturity,
         premium=event.amount.zero,
+        file_by=on + timedelta(days=agreement.binding.file_days) if batch else None,
         shared=event.amount.zero,
     )
-    active = CoverActivated(
+    active = replace(
+        cover,
+        state=CoverState.ACTIVE,
+        active=cover.active + part,
+        used=cover.used + part,
+        drawdowns=cover.drawdowns + 1,
+    )
+    activated = CoverActivated(
         facility_id=event.facility_id, cover_id=cover.cover_id, loan_id=event.loan_id, amount=event.amount
     )
-    return replace(cover, state=CoverState.ACTIVE), loan, active
+    spare = undrawn - part
+    if not spare or active.drawdowns < agreement.binding.drawdowns_max:
+        return active, loan, (activated,)
+    return replace(active, held=active.active), loan, (activated, gave_back(cover, spare, "undrawn"))
 
 
-def claimable_on(since: date, wait_days: int) -> date:
-    """The first day on which a claim may be filed: `wait_days` past due, inclusive (90 days means on the 90th)."""
-    return since + timedelta(days=wait_days)
+def run_down(cover: Cover, loan: CoveredLoan, outstanding: Money) -> tuple[Cover, CoveredLoan, CapacityReleased | None]:
+    """Principal was repaid: the cover holds no more than the partners' part of what is left."""
+    left = least(partners_part(outstanding, cover.sharing, loan.amount), loan.guaranteed)
+    freed = loan.guaranteed - left
+    repaid = replace(loan, outstanding=outstanding, guaranteed=left)
+    if not freed:
+        return cover, repaid, None
+    lower = replace(cover, held=cover.held - freed, active=cover.active - freed)
+    return lower, repaid, gave_back(cover, freed, "repaid")
 
 
-def share_recovery(cover: Cover, loan: CoveredLoan, amount: Money) -> tuple[CoveredLoan, RecoveryShared]:
-    """Split a net recovery in the ratio in which the loss was borne (practice; contracts name the same weights)."""
-    event = RecoveryShared(
-        facility_id=loan.facility_id, cover_id=cover.cover_id, amount=amount, parts=parts_of(amount, cover.shares)
+def file_drawdown(loan: CoveredLoan, on: date) -> tuple[CoveredLoan, CoverFiled]:
+    """The batch drawdown is filed with the partner in time; raises Refused when it is not to be filed or too late."""
+    if loan.file_by is None:
+        raise Refused("filing_not_needed", f"{loan.loan_id} was agreed before it was disbursed")
+    if loan.filed_on is not None:
+        raise Refused("filed_before", f"{loan.loan_id} was filed on {loan.filed_on}")
+    if on > loan.file_by:
+        raise Refused("filing_too_late", f"{loan.loan_id} had to be filed by {loan.file_by}")
+    event = CoverFiled(facility_id=loan.facility_id, cover_id=loan.cover_id, loan_id=loan.loan_id, amount=loan.amount)
+    return replace(loan, filed_on=on), event
+
+
+def remove_unfiled(cover: Cover, loan: CoveredLoan) -> tuple[Cover, CoveredLoan, CoverRemoved]:
+    """The last day to file has passed: the drawdown is not covered, and what was held for it goes back."""
+    event = CoverRemoved(
+        facility_id=loan.facility_id,
+        cover_id=loan.cover_id,
+        loan_id=loan.loan_id,
+        amount=loan.guaranteed,
+        reason="not_filed",
     )
+    freed = replace(cover, held=cover.held - loan.guaranteed, active=cover.active - loan.guaranteed)
+    return freed, replace(loan, guaranteed=loan.guaranteed.zero), event
+
+
+def claimable_on(loan: CoveredLoan, since: date, agreement: Agreement) -> date:
+    """The first day on which a claim may be filed, inclusive.
+
+    `claim_wait_days` past due (90 days means on the 90th) or so many days past maturity, whichever is first, but not
+    before the lock-in after disbursement ends.
+    """
+    rules = agreement.claims
+    day = since + timedelta(days=agreement.claim_wait_days)
+    if rules.maturity_wait_days is not None:
+        day = min(day, max(since, loan.maturity) + timedelta(days=rules.maturity_wait_days))
+    return max(day, add_months(loan.disbursed_on, rules.lock_in_months))
+
+
+def last_claim_day(loan: CoveredLoan, claimable: date, agreement: Agreement) -> date | None:
+    """The last day on which a claim may be filed, inclusive; None when there is none.
+
+    The earlier of the agreement's window from the first claimable day and the guarantee period after maturity.
+    """
+    days, months = agreement.claims.file_days_max, agreement.liability.period_months
+    ends = [] if days is None else [claimable + timedelta(days=days)]
+    if months is not None:
+        ends.append(add_months(loan.maturity, months))
+    return min(ends, default=None)
+
+
+def share_recovery(
+    loan: CoveredLoan, borne: tuple[PartOf, ...], rank: RecoveryRank, amount: Money
+) -> tuple[CoveredLoan, RecoveryShared]:
+    """Split a net recovery among those who bore the loss: in the ratio of their parts, or the bank first.
+
+    Sharing in the loss ratio is practice; that subrogation may not harm the creditor is Civil Code 700.
+    """
+    own = next((part.amount for part in borne if part.party == BANK), amount.zero)
+    first = amount.zero
+    if rank is RecoveryRank.BANK_FIRST:
+        first = between(loan.shared + amount, loan.shared, own)
+        first = max(amount.zero, first)
+    weights = [p for p in borne if rank is RecoveryRank.PARI_PASSU or p.party != BANK]
+    rest = parts_of(amount - first, _weights(weights or borne))
+    parts = summed([*((PartOf(party=BANK, amount=first),) if first else ()), *rest], amount.currency)
+    event = RecoveryShared(facility_id=loan.facility_id, cover_id=loan.cover_id, amount=amount, parts=parts)
     return replace(loan, shared=loan.shared + amount), event
+
+
+def _weights(parts: list[PartOf] | tuple[PartOf, ...]) -> tuple[ShareOf, ...]:
+    return tuple(ShareOf(party=part.party, weight=part.amount.amount) for part in parts)

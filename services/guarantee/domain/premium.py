@@ -32,8 +32,9 @@ def charge_premium(
     loan: CoveredLoan, cover: Cover, agreement: Agreement, on: date, terms: PremiumTerms
 ) -> tuple[CoveredLoan, PremiumDue | None]:
     """The premium for what was really drawn; due at once, by whom the agreement names."""
-    guaranteed = partners_part(loan.amount, cover.shares)
-    premium = premium_for(guaranteed, agreement.premium_rate, on, loan.maturity, terms)
+    premium = premium_for(
+        partners_part(loan.amount, cover.sharing, loan.amount), agreement.premium_rate, on, loan.maturity, terms
+    )
     if not premium:
         return loan, None
     event = PremiumDue(

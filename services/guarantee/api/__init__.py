@@ -1,0 +1,9 @@
+"""Guarantee's door for people and systems: bodies are checked here, decided in the commands."""
+
+from fastapi import APIRouter
+
+from services.guarantee.api import agreements, facilities
+
+router = APIRouter()
+router.include_router(agreements.router)
+router.include_router(facilities.router)

@@ -1,0 +1,143 @@
+"""The door for partners and agreements: admitted, signed, adopted, suspended, and what partners report."""
+
+from datetime import date
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from libs.runtime import auth
+from libs.runtime.http import Door
+from libs.runtime.paging import PAGE_ROWS, Cursor, Limit, Page, after, page
+from libs.runtime.reading import PartnerReadDoor
+from libs.runtime.tx import Tx
+from services.guarantee import views
+from services.guarantee.api.bodies import (
+    AdoptionIn,
+    AgreementIn,
+    ExposureIn,
+    InPath,
+    PartnerIn,
+    ReasonIn,
+    SignatureIn,
+    StandingIn,
+)
+from services.guarantee.commands import agreements
+from services.guarantee.domain.agreement import Adoption, Agreement, Partner
+from services.guarantee.domain.capacity import Exposure, Standing
+from services.guarantee.domain.sharing import BANK
+from services.guarantee.domain.suspension import Suspension
+
+router = APIRouter(prefix="/v1")
+
+
+@router.post("/partners", status_code=201, response_model=Partner)
+async def admit_partner(body: PartnerIn, door: Door) -> Response:
+    """Admit a partner (admin)."""
+    door.require("admin")
+    partner = Partner(partner_id=body.partner_id, name=body.name, kind=body.kind)
+    return await door.execute(lambda tx: agreements.admit_partner(tx, partner), keys=[body.partner_id], status=201)
+
+
+@router.post("/agreements", status_code=201, response_model=Agreement)
+async def admit_agreement(body: AgreementIn, door: Door) -> Response:
+    """Admit a version of an agreement with an admitted partner; it counts once both sides have signed it (admin)."""
+    door.require("admin")
+    drafter = door.caller.subject
+    return await door.execute(lambda tx: agreements.admit_agreement(tx, body.agreement(drafter)), keys=[], status=201)
+
+
+@router.get("/agreements", response_model=Page[views.AgreementView])
+async def list_agreements(door: PartnerReadDoor, cursor: Cursor = "", limit: Limit = PAGE_ROWS) -> Response:
+    """Agreements by code, with what is left of each capacity; a partner's own only."""
+    door.require(*auth.BANK, auth.PARTNER)
+    place, party = after(cursor), door.caller.party
+
+    async def read(tx: Tx) -> Page[views.AgreementView]:
+        rows = await views.agreements(tx, place, limit + 1, party)
+        return page(rows, limit, lambda row: row.agreement.code)
+
+    return await door.query(read)
+
+
+@router.get("/agreements/{code}", response_model=views.AgreementView)
+async def show_agreement(code: InPath, door: PartnerReadDoor) -> Response:
+    """One agreement with what is left of its capacity; a partner's own only."""
+    door.require(*auth.BANK, auth.PARTNER)
+    return await door.query(lambda tx: views.agreement(tx, code, door.caller.party))
+
+
+@router.post("/agreements/{code}/signatures", response_model=Agreement)
+async def sign_agreement(code: InPath, body: SignatureIn, door: Door) -> Response:
+    """A side signed a version: for the bank the caller, who did not draft it; the partner's is put on record (admin)."""
+    door.require("admin")
+    return await door.execute(
+        lambda tx: agreements.sign_agreement(tx, code, body.effective, party=body.party, digest=body.digest), keys=[]
+    )
+
+
+@router.post("/agreements/{code}/adoptions", response_model=Adoption)
+async def adopt_agreement(code: InPath, body: AdoptionIn, door: Door) -> Response:
+    """A branch adopts an agreement within limits of its own (admin)."""
+    door.require("admin")
+    actor = door.caller.subject
+
+    def adoption(on: date) -> Adoption:
+        return Adoption(
+            adoption_id=f"{code}/{body.branch}",
+            code=code,
+            branch=body.branch,
+            currency=body.capacity.currency,
+            capacity=body.capacity.money(),
+            amount_max=None if body.amount_max is None else body.amount_max.money(),
+            grades=tuple(body.grades),
+            adopted_by=actor,
+            adopted_on=on,
+        )
+
+    door.require_reach(body.branch)
+    return await door.execute(lambda tx: agreements.adopt_agreement(tx, adoption(tx.date)), keys=[])
+
+
+@router.post("/agreements/{code}/suspension", response_model=Suspension)
+async def suspend_agreement(code: InPath, body: ReasonIn, door: Door) -> Response:
+    """Bind nothing under an agreement for now; existing covers stay (risk_director)."""
+    door.require("risk_director")
+    return await door.execute(lambda tx: agreements.suspend_agreement(tx, code, body.reason), keys=[])
+
+
+@router.post("/agreements/{code}/reinstatement", response_model=Suspension)
+async def reinstate_agreement(code: InPath, body: ReasonIn, door: Door) -> Response:
+    """Bind under an agreement again (risk_director)."""
+    door.require("risk_director")
+    return await door.execute(lambda tx: agreements.reinstate_agreement(tx, code, body.reason), keys=[])
+
+
+@router.post("/partners/{partner_id}/standing", response_model=Standing)
+async def report_standing(partner_id: InPath, body: StandingIn, door: Door) -> Response:
+    """A partner reports its own figures, which bound what may be bound with it (admin)."""
+    door.require("admin")
+    standing = Standing(
+        partner_id=partner_id,
+        currency=body.net_assets.currency,
+        net_assets=body.net_assets.money(),
+        outside=body.outside.money(),
+        mainly_small=body.mainly_small,
+        as_of=body.as_of,
+    )
+    return await door.execute(lambda tx: agreements.report_standing(tx, standing), keys=[])
+
+
+@router.post("/partners/{partner_id}/exposures", response_model=Exposure)
+async def report_exposure(partner_id: InPath, body: ExposureIn, door: Door) -> Response:
+    """A partner reports what it guarantees elsewhere for one obligor (admin)."""
+    door.require("admin")
+    exposure = Exposure(
+        exposure_id=f"{partner_id}/{body.obligor}",
+        partner_id=partner_id,
+        obligor=body.obligor,
+        related_group=body.related_group,
+        currency=body.outside.currency,
+        outside=body.outside.money(),
+        as_of=body.as_of,
+    )
+    return await door.execute(lambda tx: agreements.report_exposure(tx, exposure), keys=[])

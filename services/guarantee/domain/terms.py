@@ -1,0 +1,199 @@
+"""What an agreement is made of, term by term; every default means that nothing of the kind was agreed.
+
+Fractions are 0 to 1, amounts are in the agreement's currency, days are calendar days unless named working days.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+
+from libs.events.guarantee import ShareOf
+
+WHOLE, NONE = Decimal(1), Decimal(0)
+
+
+class BindTiming(StrEnum):
+    """When the partner must have agreed: before the approval, or (batch, 总对总) by filing after disbursement."""
+
+    BEFORE_APPROVAL = "before_approval"
+    FILED = "filed_after_disbursement"
+
+
+class Adopting(StrEnum):
+    """Whether every branch may use an agreement, or only those that adopted it within its limits."""
+
+    EVERY_BRANCH = "every_branch"
+    ADOPTED_ONLY = "adopted_only"
+
+
+class LiabilityKind(StrEnum):
+    """Civil Code 686-688: a general guarantor may refuse until execution against the debtor failed; a joint one not."""
+
+    GENERAL = "general"
+    JOINT = "joint"
+
+
+class RecoveryRank(StrEnum):
+    """Who is made whole first from what is recovered (Civil Code 700: subrogation not to the creditor's harm)."""
+
+    PARI_PASSU = "pari_passu"
+    BANK_FIRST = "bank_first"
+
+
+class Subrogation(StrEnum):
+    """How far a partner that paid steps into the bank's rights (Civil Code 700, Insurance Law 60)."""
+
+    WHOLE = "whole"
+    PAID_PART = "paid_part"
+    ON_DEMAND = "on_demand"
+
+
+class CapBase(StrEnum):
+    """What a compensation cap is measured on: the guaranteed amounts disbursed in the period, or their mean balance."""
+
+    DISBURSED = "disbursed"
+    AVERAGE_BALANCE = "average_balance"
+
+
+class CapCount(StrEnum):
+    """What uses a cap up: what partners paid, or all that was ever claimed, denied claims included."""
+
+    PAID = "paid"
+    CLAIMED = "claimed"
+
+
+class CapPeriod(StrEnum):
+    """Which losses are set against which business: the year's loans (cohort), or whatever is claimed in the year."""
+
+    COHORT = "cohort"
+    CALENDAR_YEAR = "calendar_year"
+
+
+class InSuspension(StrEnum):
+    """What becomes of claims on existing covers while an agreement is suspended."""
+
+    PAID = "paid"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """Which share of each component of a loss is covered; the rest is the bank's.
+
+    Interest counts for at most `interest_days_max` days from the first day past due (the cut-off), on a year of
+    `interest_year_days`. `ceiling` bounds what the partners pay as a fraction of the guaranteed amount (1 in F8).
+    """
+
+    principal: Decimal = WHOLE
+    interest: Decimal = NONE
+    penalty: Decimal = NONE
+    cost: Decimal = NONE
+    interest_days_max: int = 0
+    interest_year_days: int = 360
+    ceiling: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eligibility:
+    """Which loans may be covered; an empty list admits all. `products` keeps rollovers out by their product code."""
+
+    amount_max: Decimal | None = None
+    tenor_months_max: int | None = None
+    rate_max: Decimal | None = None
+    industries: tuple[str, ...] = ()
+    size_classes: tuple[str, ...] = ()
+    products: tuple[str, ...] = ()
+    territory: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """How a cover comes about. A hold expires when the partner has not answered in `hold_days` (0: never).
+
+    `file_days` after disbursement a batch drawdown must have been filed. After `drawdowns_max` drawdowns what is left
+    undrawn goes back.
+    """
+
+    timing: BindTiming = BindTiming.BEFORE_APPROVAL
+    file_days: int = 0
+    hold_days: int = 0
+    drawdowns_max: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The most a partner guarantees for one obligor and one group, over all banks, and newly in one year."""
+
+    obligor_max: Decimal | None = None
+    group_max: Decimal | None = None
+    year_max: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimRules:
+    """When a claim may be filed and with what.
+
+    Besides the waiting period in arrears: `maturity_wait_days` past maturity also makes a loan claimable;
+    `lock_in_months` after disbursement nothing is claimable; after `file_days_max` from the first claimable day it is
+    too late. `documents` must all be with the claim.
+    """
+
+    maturity_wait_days: int | None = None
+    lock_in_months: int = 0
+    file_days_max: int | None = None
+    documents: tuple[str, ...] = ()
+    in_suspension: InSuspension = InSuspension.PAID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Liability:
+    """The guarantor's liability and what follows a payment.
+
+    Claims end `period_months` after maturity (None: until the loan is repaid; law says 6 if nothing is agreed, Civil
+    Code 692). `enforcement_order` names securities and guarantors in the order agreed (392); guarantors have
+    contribution from each other only if `contribution` says how (interpretation 13).
+    """
+
+    kind: LiabilityKind = LiabilityKind.JOINT
+    period_months: int | None = None
+    enforcement_order: tuple[str, ...] = ()
+    contribution: str = ""
+    subrogation: Subrogation = Subrogation.PAID_PART
+    recovery_lead: str = "bank"
+    recovery_rank: RecoveryRank = RecoveryRank.PARI_PASSU
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cap:
+    """A compensation-rate cap: partners together bear at most `rate` of the base; `excess` bears what is above.
+
+    An empty `excess` is the bank. With other parties in it the cap is a stop-loss: they take over above it.
+    """
+
+    rate: Decimal
+    base: CapBase = CapBase.DISBURSED
+    count: CapCount = CapCount.PAID
+    period: CapPeriod = CapPeriod.COHORT
+    excess: tuple[ShareOf, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """Cash behind the direct payer: `party` reimburses its part within `working_days` of the payer's `proof`."""
+
+    party: str
+    working_days: int
+    proof: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """One side's signature under exactly these terms, named by their digest."""
+
+    party: str
+    by: str
+    on: date
+    digest: str
