@@ -292,6 +292,18 @@ class CoverReleased:
     amount: Money
 
 
+@_event("partner.warned")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerWarned:
+    """A measure of the partner under this agreement reached its warning level; `value` and `level` are fractions."""
+
+    partner: str
+    agreement: str
+    measure: str
+    value: Decimal
+    level: Decimal
+
+
 @_event("partner.suspended")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartnerSuspended:

@@ -21,6 +21,7 @@ from services.guarantee.domain.capacity import Bound, Exposure, Holding, Line, P
 from services.guarantee.domain.cash import CashLeg
 from services.guarantee.domain.claim import Claim
 from services.guarantee.domain.cover import Cover, CoverFile
+from services.guarantee.domain.health import TrackRecord
 from services.guarantee.domain.loan import CoveredLoan
 from services.guarantee.domain.suspension import Suspension
 
@@ -31,6 +32,7 @@ EXPOSURES = Shelf(metadata, "exposures", Exposure, id="exposure_id", group="part
 AGREEMENTS = Shelf(metadata, "agreements", Agreement, id="ref", group="code")
 ADOPTIONS = Shelf(metadata, "adoptions", Adoption, id="adoption_id", group="code")
 SUSPENSIONS = Shelf(metadata, "suspensions", Suspension, id="code", group="code")
+RECORDS = Shelf(metadata, "records", TrackRecord, id="code", group="code")
 CAP_BOOKS = Shelf(metadata, "cap_books", CapBook, id="book_id", group="code")
 FILES = Shelf(metadata, "files", CoverFile, id="facility_id")
 COVERS = Shelf(metadata, "covers", Cover, id="cover_id")

@@ -15,8 +15,9 @@ from services.guarantee.domain.agreement import Agreement, in_force
 from services.guarantee.domain.cash import CashLeg
 from services.guarantee.domain.claim import Claim
 from services.guarantee.domain.cover import Cover, CoverFile
+from services.guarantee.domain.health import TrackRecord
 from services.guarantee.domain.loan import CoveredLoan
-from services.guarantee.store import AGREEMENTS, CLAIMS, COVERS, FILES, LEGS, LOANS
+from services.guarantee.store import AGREEMENTS, CLAIMS, COVERS, FILES, LEGS, LOANS, RECORDS
 
 _AGREEMENTS_SQL = """
 SELECT a.*, p.reserved, p.bound, p.active, s.since AS suspended_since
@@ -41,13 +42,14 @@ class FacilityView:
 class AgreementView:
     """The version of an agreement in force today (the newest, if none is) and what is held under all its versions.
 
-    `reserved` is all that is held, `bound` the part held by covers, `active` the
-    part of that which is drawn and not repaid.
+    `record` says how the partner does, where the agreement has triggers. `reserved` is all that is held, `bound` the
+    part held by covers, `active` the part of that which is drawn and not repaid.
     """
 
     agreement: Agreement
     versions: tuple[str, ...]
     suspended_since: date | None
+    record: TrackRecord | None
     capacity: Money
     reserved: Money
     bound: Money
@@ -86,10 +88,14 @@ async def agreements(tx: Tx, after: str, limit: int, party: str = "") -> tuple[A
 async def _agreements(tx: Tx, rest: str, *values: Any) -> tuple[AgreementView, ...]:
     codes = f"SELECT DISTINCT code FROM {AGREEMENTS.name} {rest}"  # noqa: S608 - our own words
     rows = await tx.sql(_AGREEMENTS_SQL.format(codes=codes), *values)
-    return tuple(_agreement(tuple(versions), tx.date) for _, versions in groupby(rows, lambda row: row["code"]))
+    views = []
+    for code, versions in groupby(rows, lambda row: row["code"]):
+        record = await tx.find(RECORDS, code)
+        views.append(_agreement(tuple(versions), record, tx.date))
+    return tuple(views)
 
 
-def _agreement(rows: tuple[dict[str, Any], ...], on: date) -> AgreementView:
+def _agreement(rows: tuple[dict[str, Any], ...], record: TrackRecord | None, on: date) -> AgreementView:
     versions = tuple(AGREEMENTS.load(row) for row in rows)
     agreement, row = in_force(versions, on) or versions[-1], rows[0]
     reserved, bound, active = (
@@ -99,6 +105,7 @@ def _agreement(rows: tuple[dict[str, Any], ...], on: date) -> AgreementView:
         agreement=agreement,
         versions=tuple(version.ref for version in versions),
         suspended_since=row["suspended_since"],
+        record=record,
         capacity=agreement.capacity,
         reserved=reserved,
         bound=bound,

@@ -15,6 +15,7 @@ from libs.kernel.money import Money
 from libs.runtime.inbound import Arrival, read_meta
 from libs.runtime.tx import adapter_of
 from services.console.domain.story import Told
+from tests.harness.bench import key_of
 
 DAY = date(2025, 9, 1)
 
@@ -49,15 +50,12 @@ def _any(hint: Any, text: str) -> Any:
 
 
 def sample(body: type, *, text: str = "word", **fields: Any) -> Any:
-    """An event body with every field filled; every text is `text`."""
+    """An event body with every field filled; every text is `text`. What concerns a partner has no `facility_id`."""
     hints = get_type_hints(body)
     filled = {field.name: _any(hints[field.name], text) for field in dataclasses.fields(body)}
+    if "facility_id" not in filled:
+        fields.pop("facility_id", None)
     return body(**{**filled, **fields})
-
-
-def key_of(body: Any) -> str:
-    """The facility an event is about, or the partner."""
-    return str(getattr(body, "facility_id", "") or body.partner)
 
 
 def told(body: Any, sequence: int, *, on: date = DAY, cause: str = "", event_id: str = "") -> Told:

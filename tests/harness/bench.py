@@ -31,6 +31,11 @@ from libs.runtime.settings import Settings
 from libs.runtime.tx import adapter_of
 
 
+def key_of(body: Any) -> str:
+    """What an event is keyed by: its facility, or the partner it concerns as a whole."""
+    return str(getattr(body, "facility_id", "") or body.partner)
+
+
 class Bench:
     """`async with Bench(service, database_url, folder) as bench:`"""
 
@@ -94,7 +99,7 @@ class Bench:
 
     async def react(self, *bodies: Any, on: date, key: str = "") -> None:
         """Deliver events as one batch, each with the next sequence of its publisher and key."""
-        await self.consumer.apply([self.arrival(body, key or body.facility_id, on) for body in bodies])
+        await self.consumer.apply([self.arrival(body, key or key_of(body), on) for body in bodies])
 
     async def published(self) -> list[Any]:
         """The bodies of all events in the outbox, in order."""

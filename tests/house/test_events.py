@@ -59,6 +59,7 @@ EXTERNAL = {
     "reguarantee.reimbursed.v1": "the direct payer's own book; the bank has its money already",
     "reguarantee.overdue.v1": "people press the party named",
     "cap.reached.v1": "risk control: further losses of the period fall on the bank",
+    "partner.warned.v1": "risk control and the partner talk before it comes to a suspension",
     "partner.suspended.v1": "branches stop asking; guarantee itself binds nothing",
     "partner.reinstated.v1": "branches ask again",
     "recovery.shared.v1": "the general ledger pays the partners their parts",

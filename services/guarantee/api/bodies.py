@@ -20,6 +20,7 @@ InPath = Annotated[str, Path(pattern=CODE)]
 Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 Fraction = Annotated[Decimal, Field(ge=0, le=1, decimal_places=6, allow_inf_nan=False)]
 Days = Annotated[int, Field(ge=0, le=3650)]
+Ratio = Annotated[Decimal, Field(gt=0, le=100, decimal_places=6, allow_inf_nan=False)]
 Months = Annotated[int, Field(ge=0, le=600)]
 Amount = Annotated[Decimal, Field(ge=0, lt=Decimal("1e12"), decimal_places=2, allow_inf_nan=False)]
 Words = Annotated[tuple[Code, ...], Field(max_length=50)]
@@ -133,6 +134,16 @@ class CapIn(Terms):
     excess: Shares = []
 
 
+class TriggerIn(Terms):
+    """From `warn_at` on the partner is warned and throttled, at `suspend_at` suspended."""
+
+    measure: terms.Measure
+    suspend_at: Ratio
+    warn_at: Ratio | None = None
+    throttle_to: Fraction = Decimal(1)
+    reinstate_at: Ratio | None = None
+
+
 class LegIn(Terms):
     """A party behind the direct payer, its days to reimburse, and the proof it is shown."""
 
@@ -174,6 +185,7 @@ class AgreementIn(BaseModel):
     claims: ClaimRulesIn = ClaimRulesIn()
     liability: LiabilityIn = LiabilityIn()
     cap: CapIn | None = None
+    triggers: Annotated[list[TriggerIn], Field(max_length=5)] = []
     adopting: terms.Adopting = terms.Adopting.EVERY_BRANCH
     premium_product: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9._-]*$")] = ""
     premium_rate_max: Fraction | None = None
@@ -208,6 +220,7 @@ class AgreementIn(BaseModel):
             claims=terms.ClaimRules(**self.claims.model_dump()),
             liability=terms.Liability(**self.liability.model_dump()),
             cap=None if self.cap is None else _cap(self.cap),
+            triggers=tuple(terms.Trigger(**trigger.model_dump()) for trigger in self.triggers),
             adopting=self.adopting,
             premium_product=self.premium_product,
             premium_rate_max=self.premium_rate_max,
@@ -239,7 +252,7 @@ class SignatureIn(BaseModel):
     party: Code
 
     effective: Day
-    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    digest: Annotated[str, Field(max_length=64, pattern=r"^[0-9a-f]+$")]
 
 
 class AdoptionIn(BaseModel):

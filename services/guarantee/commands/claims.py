@@ -22,6 +22,7 @@ from services.guarantee.commands.covers import (
     release_when_over,
     terms_of,
 )
+from services.guarantee.commands.records import keep_loan, note
 from services.guarantee.domain import cap as caps
 from services.guarantee.domain import claim as rules
 from services.guarantee.domain.agreement import Agreement
@@ -29,6 +30,7 @@ from services.guarantee.domain.cap import CapBook
 from services.guarantee.domain.claim import Claim, ClaimState
 from services.guarantee.domain.claim_rules import Basis, ClaimFault, Demand, fault_of, files_itself, loss_today
 from services.guarantee.domain.cover import Cover
+from services.guarantee.domain.health import with_denial, with_payment, with_recovery
 from services.guarantee.domain.loan import CoveredLoan, claimable_on, share_recovery
 from services.guarantee.store import CLAIMS, LOANS, take_turn
 
@@ -51,13 +53,13 @@ async def note_overdue(tx: Tx, event: LoanOverdue) -> None:
     loan = await loan_of(tx, event.facility_id, event.loan_id)
     if loan is None:
         return
-    loan = replace(loan, overdue_since=event.since, outstanding=event.outstanding)
-    tx.put(LOANS, loan)
+    overdue = replace(loan, overdue_since=event.since, outstanding=event.outstanding)
+    agreement = await terms_of(tx, await known_cover(tx, event.facility_id))
+    await keep_loan(tx, agreement, loan, overdue)
     if rules.claim_paid(await tx.of(CLAIMS, event.facility_id), loan.loan_id) is not None:
         return
-    agreement = await terms_of(tx, await known_cover(tx, event.facility_id))
     if files_itself(agreement):
-        due = claimable_on(loan, event.since, agreement)
+        due = claimable_on(overdue, event.since, agreement)
         tx.timer(CLAIM_DUE, ref=loan.loan_id, key=loan.facility_id, due=due)
 
 
@@ -66,7 +68,8 @@ async def note_cure(tx: Tx, event: LoanCured) -> None:
     loan = await loan_of(tx, event.facility_id, event.loan_id)
     if loan is None:
         return
-    tx.put(LOANS, replace(loan, overdue_since=None, outstanding=event.outstanding))
+    agreement = await terms_of(tx, await known_cover(tx, event.facility_id))
+    await keep_loan(tx, agreement, loan, replace(loan, overdue_since=None, outstanding=event.outstanding))
     await _drop_claim(tx, loan)
 
 
@@ -126,7 +129,9 @@ async def take_payment(tx: Tx, facility_id: str, claim_id: str, receipt: str) ->
     paid, event = rules.pay_claim(claim, receipt)
     tx.put(CLAIMS, paid)
     tx.publish(event)
-    await owe_behind(tx, paid, await terms_of(tx, await known_cover(tx, facility_id)))
+    agreement = await terms_of(tx, await known_cover(tx, facility_id))
+    await owe_behind(tx, paid, agreement)
+    await note(tx, agreement, lambda record: with_payment(record, paid))
     await _end_claim(tx, paid)
 
 
@@ -159,6 +164,7 @@ async def share_or_hold_recovery(tx: Tx, event: RecoveryReceived) -> None:
         shared, body = share_recovery(loan, paid.parts, agreement.liability.recovery_rank, event.amount)
         tx.put(LOANS, shared)
         tx.publish(body)
+        await note(tx, agreement, lambda record: with_recovery(record, body.parts))
 
 
 async def close_loan(tx: Tx, event: LoanClosed) -> None:
@@ -166,7 +172,8 @@ async def close_loan(tx: Tx, event: LoanClosed) -> None:
     loan = await loan_of(tx, event.facility_id, event.loan_id)
     if loan is None:
         return
-    tx.put(LOANS, replace(loan, closed=True))
+    agreement = await terms_of(tx, await known_cover(tx, loan.facility_id))
+    await keep_loan(tx, agreement, loan, replace(loan, closed=True))
     tx.cancel_timer(CLAIM_DUE, ref=loan.loan_id)
     if event.outcome == "repaid":
         await _drop_claim(tx, loan)
@@ -242,6 +249,7 @@ async def _give_up(tx: Tx, claim: Claim) -> None:
     """The partners do not pay: what the claim used of the cap goes back, unless denied claims count."""
     agreement = await terms_of(tx, await known_cover(tx, claim.facility_id))
     await give_cap_back(tx, agreement, claim, denied=True)
+    await note(tx, agreement, with_denial)
     await _end_claim(tx, claim)
 
 
@@ -249,11 +257,13 @@ async def _end_claim(tx: Tx, claim: Claim) -> None:
     """The claim has its outcome: share what waited for it if it was paid, and end the cover of a closed loan."""
     loan = await known_loan(tx, claim.facility_id, claim.loan_id)
     cover = await known_cover(tx, claim.facility_id)
-    rank = (await terms_of(tx, cover)).liability.recovery_rank
+    agreement = await terms_of(tx, cover)
     waiting, loan = loan.waiting, replace(loan, waiting=())
     if claim.state is ClaimState.PAID:
         for amount in waiting:
-            loan, event = share_recovery(loan, claim.parts, rank, amount)
+            loan, event = share_recovery(loan, claim.parts, agreement.liability.recovery_rank, amount)
             tx.publish(event)
+            parts = event.parts
+            await note(tx, agreement, lambda record, parts=parts: with_recovery(record, parts))  # type: ignore[misc]
     tx.put(LOANS, loan)
     await release_when_over(tx, cover)

@@ -11,7 +11,7 @@ from libs.events.rating import InformationDisputed, InformationVerified, RatingA
 from libs.kernel.errors import NotFound
 from libs.kernel.money import Money
 from libs.runtime.tx import Tx
-from services.guarantee.commands.caps import note_balance
+from services.guarantee.commands.records import keep_loan, note
 from services.guarantee.domain import loan as drawn
 from services.guarantee.domain import premium
 from services.guarantee.domain.agreement import Adoption, Agreement, hold_for, in_force
@@ -34,6 +34,7 @@ from services.guarantee.domain.cover import (
     why_not_eligible,
     with_application,
 )
+from services.guarantee.domain.health import throttled
 from services.guarantee.domain.loan import CoveredLoan
 from services.guarantee.domain.suspension import suspended
 from services.guarantee.domain.terms import BindTiming
@@ -46,6 +47,7 @@ from services.guarantee.store import (
     FILES,
     LOANS,
     PARTNERS,
+    RECORDS,
     STANDINGS,
     SUSPENSIONS,
     move,
@@ -109,11 +111,10 @@ async def activate_cover(tx: Tx, event: LoanDisbursed) -> None:
         return
     agreement = await terms_of(tx, cover)
     active, loan, events = drawn.activate_cover(cover, event, agreement, tx.date)
-    await note_balance(tx, agreement, loan, loan.guaranteed)
-    await _settle(tx, cover, active, events)
     terms = tx.policy(premium.PremiumTerms, "guarantee/premium")
     loan, due = premium.charge_premium(loan, cover, agreement, tx.date, terms.terms)
-    tx.put(LOANS, loan)
+    await keep_loan(tx, agreement, None, loan)
+    await _settle(tx, cover, active, events)
     if due is not None:
         tx.publish(due, policy=terms.ref)
     if loan.file_by is not None:
@@ -138,8 +139,7 @@ async def end_filing(tx: Tx, loan_id: str, facility_id: str) -> None:
         return
     cover = await known_cover(tx, facility_id)
     freed, removed, event = drawn.remove_unfiled(cover, loan)
-    tx.put(LOANS, removed)
-    await note_balance(tx, await terms_of(tx, cover), loan, -loan.guaranteed)
+    await keep_loan(tx, await terms_of(tx, cover), loan, removed)
     await _settle(tx, cover, freed, (event,))
 
 
@@ -149,6 +149,7 @@ async def pay_premium(tx: Tx, facility_id: str, amount: Money) -> Cover:
     loan, paid = premium.pay_premium(await tx.of(LOANS, facility_id), amount)
     tx.put(LOANS, loan)
     tx.publish(paid)
+    await note(tx, await terms_of(tx, cover), lambda record: replace(record, premiums=record.premiums + amount))
     return cover
 
 
@@ -163,9 +164,8 @@ async def note_repayment(tx: Tx, event: RepaymentReceived) -> None:
         return
     cover = await known_cover(tx, event.facility_id)
     lower, repaid, freed = drawn.run_down(cover, loan, event.outstanding)
-    tx.put(LOANS, repaid)
+    await keep_loan(tx, await terms_of(tx, cover), loan, repaid)
     if freed is not None:
-        await note_balance(tx, await terms_of(tx, cover), loan, -freed.amount)
         await _settle(tx, cover, lower, (freed,))
 
 
@@ -178,9 +178,7 @@ async def release_when_over(tx: Tx, cover: Cover) -> None:
         return
     agreement = await terms_of(tx, cover)
     for loan in loans:
-        if loan.guaranteed:
-            await note_balance(tx, agreement, loan, -loan.guaranteed)
-            tx.put(LOANS, replace(loan, guaranteed=loan.guaranteed.zero))
+        await keep_loan(tx, agreement, loan, replace(loan, guaranteed=loan.guaranteed.zero))
     released, events = release_cover(cover)
     await _settle(tx, cover, released, events)
 
@@ -263,6 +261,7 @@ async def _save_and_request(tx: Tx, file: CoverFile) -> None:
 async def _hold(tx: Tx, file: CoverFile, agreement: Agreement, amount: Money, adoption: Adoption | None) -> str:
     """Take capacity for the cover and go on with it; the code of what left no room, empty when it was taken."""
     limits = tx.policy(LimitTerms, "guarantee/limits")
+    record = await tx.find(RECORDS, agreement.code)
     partner = await tx.get(PARTNERS, agreement.partner_id)
     standing = await tx.find(STANDINGS, partner.partner_id)
     if standing is not None and standing.currency != agreement.currency:
@@ -271,7 +270,7 @@ async def _hold(tx: Tx, file: CoverFile, agreement: Agreement, amount: Money, ad
         return "partner_figures_too_old"
     exposures = tuple(e for e in await tx.of(EXPOSURES, partner.partner_id) if e.currency == agreement.currency)
     bounds: tuple[Bound, ...] = bounds_for(
-        agreement,
+        throttled(agreement, record),
         partner,
         file.applicant,
         tx.date,

@@ -31,6 +31,7 @@ from services.guarantee.domain.terms import (
     Liability,
     Limits,
     Signature,
+    Trigger,
 )
 
 
@@ -87,6 +88,7 @@ class Agreement:
     claims: ClaimRules = field(default_factory=ClaimRules)
     liability: Liability = field(default_factory=Liability)
     cap: Cap | None = None
+    triggers: tuple[Trigger, ...] = ()
     adopting: Adopting = Adopting.EVERY_BRANCH
     premium_product: str = ""
     premium_rate_max: Decimal | None = None
@@ -224,6 +226,10 @@ def _check_terms(agreement: Agreement) -> None:
         raise Invalid("version_misnamed", f"{agreement.ref} is not {agreement.code} from {agreement.effective}")
     if agreement.cap is not None and agreement.cap.excess:
         _check_ratios(agreement, agreement.cap.excess)
+    if any(trigger.warn_at is not None and trigger.warn_at > trigger.suspend_at for trigger in agreement.triggers):
+        raise Invalid("warned_after_suspension", f"{agreement.code}: a warning comes before the suspension")
+    if len({trigger.measure for trigger in agreement.triggers}) != len(agreement.triggers):
+        raise Invalid("measure_named_twice", agreement.code)
     if agreement.premium_rate_max is not None and agreement.premium_rate > agreement.premium_rate_max:
         raise Invalid("premium_above_ceiling", f"{agreement.code}: at most {agreement.premium_rate_max} a year")
     if (agreement.binding.timing is BindTiming.FILED) != (agreement.binding.file_days > 0):
@@ -245,22 +251,26 @@ def _parties(agreement: Agreement) -> set[str]:
 
 
 def _digest(agreement: Agreement) -> str:
-    terms = {
-        term.name: getattr(agreement, term.name)
-        for term in dataclasses.fields(agreement)
-        if term.name not in ("drafted_by", "signatures", "digest")
-    }
-    return hashlib.sha256(json.dumps(_plain(terms), sort_keys=True).encode()).hexdigest()
+    """What was not agreed is left out, so a term that is added later leaves the digests of old versions alone."""
+    terms = _plain(agreement)
+    for name in ("drafted_by", "signatures", "digest"):
+        terms.pop(name, None)
+    return hashlib.sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()
 
 
 def _plain(value: Any) -> Any:
-    """The value as JSON that says the same however a number was written."""
+    """The value as JSON that says the same however a number was written, without what is as by default."""
     if dataclasses.is_dataclass(value):
-        return {part.name: _plain(getattr(value, part.name)) for part in dataclasses.fields(value)}
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
+        agreed = {part.name: getattr(value, part.name) for part in dataclasses.fields(value) if _agreed(value, part)}
+        return {name: _plain(term) for name, term in agreed.items()}
     if isinstance(value, tuple):
         return [_plain(inner) for inner in value]
     if isinstance(value, Decimal):
         return format(value.normalize(), "f")
     return value.isoformat() if isinstance(value, date) else value
+
+
+def _agreed(terms: Any, part: dataclasses.Field[Any]) -> bool:
+    factory = part.default_factory
+    default = part.default if factory is dataclasses.MISSING else factory()
+    return bool(getattr(terms, part.name) != default)

@@ -79,6 +79,17 @@ class InSuspension(StrEnum):
     REFUSED = "refused"
 
 
+class Measure(StrEnum):
+    """What partners are measured by: claims paid to what they stood for, claims less recoveries to premiums, balance
+    in arrears to balance, claims denied to claims decided, payments late to payments made."""
+
+    COMPENSATION_RATE = "compensation_rate"
+    LOSS_RATIO = "loss_ratio"
+    OVERDUE_RATIO = "overdue_ratio"
+    DENIAL_RATE = "denial_rate"
+    LATE_PAYMENT_RATE = "late_payment_rate"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
     """Which share of each component of a loss is covered; the rest is the bank's.
@@ -187,6 +198,20 @@ class Leg:
     party: str
     working_days: int
     proof: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """From `warn_at` on the partner is warned and `throttle_to` of the capacity is left; at `suspend_at` all stops.
+
+    A suspension by this trigger ends by itself once the measure is down to `reinstate_at` (None: people lift it).
+    """
+
+    measure: Measure
+    suspend_at: Decimal
+    warn_at: Decimal | None = None
+    throttle_to: Decimal = WHOLE
+    reinstate_at: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ def upgrade() -> None:
         raise RuntimeError("facilities were covered before agreements had versions: start with an empty database")
     _agreements()
     _beside_agreements()
+    _records()
     _facilities()
     _pools()
 
@@ -34,7 +35,7 @@ def _agreements() -> None:
     op.add_column("agreements", sa.Column("capacity", MONEY, nullable=False, server_default="0"))
     op.add_column("agreements", sa.Column("premium_rate_max", sa.Numeric(), nullable=True))
     op.add_column("agreements", sa.Column("cap", JSON, nullable=True))
-    for name in ("layers", "legs", "signatures"):
+    for name in ("layers", "legs", "triggers", "signatures"):
         op.add_column("agreements", sa.Column(name, JSON, nullable=False, server_default="[]"))
     for name in TERMS:
         op.add_column("agreements", sa.Column(name, JSON, nullable=False, server_default="{}"))
@@ -48,7 +49,7 @@ def _agreements() -> None:
     op.create_primary_key("pk_agreements", "agreements", ["ref"])
     op.create_index(op.f("ix_agreements_code"), "agreements", ["code"])
     texts = ("ref", "digest", "direct", "premium_product", "drafted_by", "adopting", "capacity")
-    for name in (*texts, "layers", "legs", "signatures", *TERMS):
+    for name in (*texts, "layers", "legs", "triggers", "signatures", *TERMS):
         op.alter_column("agreements", name, server_default=None)
 
 
@@ -114,6 +115,23 @@ def _beside_agreements() -> None:
         sa.PrimaryKeyConstraint("book_id", name=op.f("pk_cap_books")),
     )
     op.create_index(op.f("ix_cap_books_code"), "cap_books", ["code"])
+
+
+def _records() -> None:
+    amounts = ("disbursed", "balance", "in_arrears", "premiums", "paid", "recovered")
+    op.create_table(
+        "records",
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("partner", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        *(sa.Column(name, MONEY, nullable=False) for name in amounts),
+        sa.Column("claims_decided", sa.BigInteger(), nullable=False),
+        sa.Column("claims_denied", sa.BigInteger(), nullable=False),
+        sa.Column("payments", sa.BigInteger(), nullable=False),
+        sa.Column("late", sa.BigInteger(), nullable=False),
+        sa.Column("warned", JSON, nullable=False),
+        sa.PrimaryKeyConstraint("code", name=op.f("pk_records")),
+    )
 
 
 def _facilities() -> None:
