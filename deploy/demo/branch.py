@@ -69,20 +69,13 @@ class Branch:
         return people
 
     async def _agree(self, client: Client, terms: dict[str, Any]) -> None:
-        """Both sides sign what was admitted; for the bank it is another person than drafted it."""
+        """Both sides sign what was admitted: for the bank it is another person than drafted it."""
         code, partner = terms["code"], terms["partner_id"]
         drafted = await self._post(client, "guarantee", "/v1/agreements", terms, key=f"agreement:{code}")
-        body = {"effective": terms["effective"], "digest": drafted["digest"]}
-        for actor, role, org in (("signatory", "admin", "branch"), (partner, "partner", partner)):
-            await client.post(
-                "guarantee",
-                f"/v1/agreements/{code}/signatures",
-                body,
-                actor=actor,
-                role=role,
-                org=org,
-                key=f"signature:{code}:{actor}",
-            )
+        for party in ("bank", partner):
+            body = {"party": party, "effective": terms["effective"], "digest": drafted["digest"]}
+            path, key = f"/v1/agreements/{code}/signatures", f"signature:{code}:{party}"
+            await client.post("guarantee", path, body, actor="signatory", role="admin", org="branch", key=key)
 
     async def _post(self, client: Client, service: str, path: str, body: dict[str, Any], *, key: str) -> Any:
         return await client.post(service, path, body, actor="admin", role="admin", org="branch", key=key)

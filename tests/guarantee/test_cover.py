@@ -176,7 +176,7 @@ def test_an_agreement_to_be_adopted_serves_only_branches_that_did_and_within_the
 
 def test_a_hold_that_expired_is_refused_and_a_yes_that_comes_after_it_is_left_to_people() -> None:
     expired, (refused, back) = expire_hold(asked(AGREED))
-    assert (expired.state, expired.held) == (CoverState.EXPIRED, cny("0"))
+    assert (expired.state, expired.held) == (CoverState.REFUSED, cny("0"))
     assert isinstance(refused, CoverRefused)
     assert isinstance(back, CapacityReleased)
     assert (refused.reason, back.amount) == ("hold_expired", cny("80000"))
@@ -311,7 +311,7 @@ def test_an_application_cannot_be_refused_once_money_is_out_under_the_cover() ->
         drop_cover(replace(asked(AGREED), state=CoverState.ACTIVE))
 
 
-@pytest.mark.parametrize("state", [CoverState.REFUSED, CoverState.WITHDRAWN, CoverState.EXPIRED, CoverState.RELEASED])
+@pytest.mark.parametrize("state", [CoverState.REFUSED, CoverState.WITHDRAWN, CoverState.RELEASED])
 def test_a_cover_that_ended_has_nothing_to_give_back(state: CoverState) -> None:
     ended = replace(asked(AGREED), state=state)
     assert drop_cover(ended) == (ended, ())

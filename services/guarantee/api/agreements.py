@@ -1,9 +1,8 @@
 """The door for partners and agreements: admitted, signed, adopted, suspended, and what partners report."""
 
 from datetime import date
-from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 
 from libs.runtime import auth
 from libs.runtime.http import Door
@@ -24,7 +23,6 @@ from services.guarantee.api.bodies import (
 from services.guarantee.commands import agreements
 from services.guarantee.domain.agreement import Adoption, Agreement, Partner
 from services.guarantee.domain.capacity import Exposure, Standing
-from services.guarantee.domain.sharing import BANK
 from services.guarantee.domain.suspension import Suspension
 
 router = APIRouter(prefix="/v1")
@@ -68,7 +66,7 @@ async def show_agreement(code: InPath, door: PartnerReadDoor) -> Response:
 
 @router.post("/agreements/{code}/signatures", response_model=Agreement)
 async def sign_agreement(code: InPath, body: SignatureIn, door: Door) -> Response:
-    """A side signed a version: for the bank the caller, who did not draft it; the partner's is put on record (admin)."""
+    """The bank signs a version, by another than drafted it; or the partner's signature is put on record (admin)."""
     door.require("admin")
     return await door.execute(
         lambda tx: agreements.sign_agreement(tx, code, body.effective, party=body.party, digest=body.digest), keys=[]

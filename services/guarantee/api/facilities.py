@@ -31,7 +31,7 @@ async def show_facility(facility_id: InPath, door: PartnerReadDoor) -> Response:
 
 @router.post("/facilities/{facility_id}/claims", response_model=claims.ClaimDecision)
 async def file_claim(facility_id: InPath, body: ClaimIn, door: Door) -> Response:
-    """Claim a loss from the partners; one that breaks a rule is refused with its code and an event (customer_manager)."""
+    """Claim a loss; a claim that breaks a rule is refused with its code and an event (customer_manager)."""
     door.require("customer_manager")
     return await door.execute(
         lambda tx: claims.file_claim(tx, facility_id, body.loan_id, body.demand()), keys=[facility_id]

@@ -107,7 +107,7 @@ async def expire(tx: Tx, cover_id: str, facility_id: str) -> None:
 async def activate_cover(tx: Tx, event: LoanDisbursed) -> None:
     """The loan was paid out: its cover is in force and the premium falls due. A loan nobody covers is not followed."""
     cover = await cover_of(tx, event.facility_id)
-    if cover is None or cover.state in (CoverState.REFUSED, CoverState.EXPIRED, CoverState.RELEASED):
+    if cover is None or cover.state in (CoverState.REFUSED, CoverState.RELEASED):
         return
     agreement = await terms_of(tx, cover)
     active, loan, events = drawn.activate_cover(cover, event, agreement, tx.date)

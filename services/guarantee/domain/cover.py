@@ -33,14 +33,13 @@ class CoverTerms:
 
 
 class CoverState(StrEnum):
-    """Where a cover stands; `refused`, `withdrawn`, `expired` and `released` are final and hold no capacity."""
+    """Where a cover stands; `refused`, `withdrawn` and `released` are final and hold no capacity."""
 
     REQUESTED = "requested"
     BOUND = "bound"
     ACTIVE = "active"
     REFUSED = "refused"
     WITHDRAWN = "withdrawn"
-    EXPIRED = "expired"
     RELEASED = "released"
 
 
@@ -229,14 +228,14 @@ def settle_answer(
     Raises Refused for a second answer, and for a yes to a request that was withdrawn or expired: people must cancel it
     there.
     """
-    if cover.state in (CoverState.WITHDRAWN, CoverState.EXPIRED) and not answer.accepted:
+    if cover.state in (CoverState.WITHDRAWN, CoverState.REFUSED) and not answer.accepted:
         return cover, ()
     if cover.state is not CoverState.REQUESTED:
         raise Refused("cover_already_answered", f"{cover.cover_id} is {cover.state}")
     sharing, guaranteed = _offered(cover, agreement, answer)
     reason = _why_not_bound(cover, agreement, answer, terms, sharing, guaranteed)
     if reason:
-        return turn_down(cover, CoverState.REFUSED, reason)
+        return turn_down(cover, reason)
     bound = replace(
         cover,
         state=CoverState.BOUND,
@@ -260,9 +259,9 @@ def settle_answer(
     return bound, (event, gave_back(cover, spare, "not_needed")) if spare else (event,)
 
 
-def turn_down(cover: Cover, state: CoverState, reason: str) -> tuple[Cover, tuple[CoverRefused, CapacityReleased]]:
+def turn_down(cover: Cover, reason: str) -> tuple[Cover, tuple[CoverRefused, CapacityReleased]]:
     """What was asked for will not be bound; all that was held for it goes back."""
-    refused = replace(cover, state=state, held=cover.held.zero, reason=reason)
+    refused = replace(cover, state=CoverState.REFUSED, held=cover.held.zero, reason=reason)
     return refused, (_refused(refused), gave_back(cover, cover.held, reason))
 
 
@@ -270,7 +269,7 @@ def expire_hold(cover: Cover) -> tuple[Cover, tuple[CoverRefused | CapacityRelea
     """The partner has not answered in the days the agreement gives it: nobody waits any longer."""
     if cover.state is not CoverState.REQUESTED:
         return cover, ()
-    return turn_down(cover, CoverState.EXPIRED, "hold_expired")
+    return turn_down(cover, "hold_expired")
 
 
 def drop_cover(cover: Cover) -> tuple[Cover, tuple[CapacityReleased | CoverReleased, ...]]:
@@ -283,7 +282,7 @@ def drop_cover(cover: Cover) -> tuple[Cover, tuple[CapacityReleased | CoverRelea
             return release_cover(cover)
         case CoverState.ACTIVE:
             raise Refused("cover_in_use", f"{cover.cover_id} covers a disbursed loan")
-        case CoverState.REFUSED | CoverState.WITHDRAWN | CoverState.EXPIRED | CoverState.RELEASED:
+        case CoverState.REFUSED | CoverState.WITHDRAWN | CoverState.RELEASED:
             return cover, ()
 
 
