@@ -63,7 +63,7 @@ class CapacityReserved:
 @_event("capacity.released")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapacityReleased:
-    """A part of what was held for this cover went back: not bound, not needed, not drawn, or repaid."""
+    """A hold that did not become a cover went back; of one that did, `cover.bound` names what is still held."""
 
     facility_id: str
     cover_id: str

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from libs.events.guarantee import (
-    CapacityReleased,
     ClaimAccepted,
     ClaimFiled,
     ClaimPaid,
@@ -196,10 +195,8 @@ async def test_a_disbursement_puts_the_cover_in_force_and_the_premium_falls_due_
         await admit(b, AGREED)
         await ONE.bind(b)
         await b.react(ONE.disbursed("50000"), on=DAY)
-        assert (await b.names())[-3:] == ["cover.activated", "capacity.released", "premium.due"]
+        assert (await b.names())[-2:] == ["cover.activated", "premium.due"]
         assert (await last(b, CoverActivated)).amount == cny("50000")
-        released = await last(b, CapacityReleased)
-        assert (released.amount, released.reason) == (cny("40000"), "undrawn")
         assert await capacity(b) == ("40000.00", "40000.00")
         due = await last(b, PremiumDue)
         assert (due.amount, due.payer, due.due) == (cny("400.00"), "borrower", DAY)

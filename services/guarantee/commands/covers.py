@@ -110,11 +110,11 @@ async def activate_cover(tx: Tx, event: LoanDisbursed) -> None:
     if cover is None or cover.state in (CoverState.REFUSED, CoverState.RELEASED):
         return
     agreement = await terms_of(tx, cover)
-    active, loan, events = drawn.activate_cover(cover, event, agreement, tx.date)
+    active, loan, activated = drawn.activate_cover(cover, event, agreement, tx.date)
     terms = tx.policy(premium.PremiumTerms, "guarantee/premium")
     loan, due = premium.charge_premium(loan, cover, agreement, tx.date, terms.terms)
     await keep_loan(tx, agreement, None, loan)
-    await _settle(tx, cover, active, events)
+    await _settle(tx, cover, active, (activated,))
     if due is not None:
         tx.publish(due, policy=terms.ref)
     if loan.file_by is not None:
@@ -163,10 +163,9 @@ async def note_repayment(tx: Tx, event: RepaymentReceived) -> None:
         tx.put(LOANS, replace(loan, outstanding=event.outstanding))
         return
     cover = await known_cover(tx, event.facility_id)
-    lower, repaid, freed = drawn.run_down(cover, loan, event.outstanding)
+    lower, repaid = drawn.run_down(cover, loan, event.outstanding)
     await keep_loan(tx, await terms_of(tx, cover), loan, repaid)
-    if freed is not None:
-        await _settle(tx, cover, lower, (freed,))
+    await _settle(tx, cover, lower)
 
 
 async def release_when_over(tx: Tx, cover: Cover) -> None:
@@ -224,9 +223,9 @@ async def _file(tx: Tx, facility_id: str) -> CoverFile:
     return await tx.find(FILES, facility_id) or CoverFile(facility_id=facility_id)
 
 
-async def _settle(tx: Tx, before: Cover, after: Cover, events: tuple[Any, ...], *, policy: str = "") -> None:
-    """Save the cover, count what it now holds, and tell what happened; nothing happened without an event."""
-    if not events:
+async def _settle(tx: Tx, before: Cover, after: Cover, events: tuple[Any, ...] = (), *, policy: str = "") -> None:
+    """Save the cover, count what it now holds, and tell what happened."""
+    if after == before:
         return
     tx.put(COVERS, after)
     await move(tx, after.lines, before.holding, after.holding)

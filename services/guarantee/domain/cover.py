@@ -255,8 +255,7 @@ def settle_answer(
         layers=sharing.layers,
         terms=cover.terms,
     )
-    spare = cover.held - guaranteed
-    return bound, (event, gave_back(cover, spare, "not_needed")) if spare else (event,)
+    return bound, (event,)
 
 
 def turn_down(cover: Cover, reason: str) -> tuple[Cover, tuple[CoverRefused, CapacityReleased]]:

@@ -8,7 +8,6 @@ from decimal import Decimal
 
 from libs.events.application import LoanDisbursed
 from libs.events.guarantee import (
-    CapacityReleased,
     CoverActivated,
     CoverFiled,
     CoverRemoved,
@@ -20,7 +19,7 @@ from libs.kernel.calendar import add_months
 from libs.kernel.errors import Refused
 from libs.kernel.money import Money
 from services.guarantee.domain.agreement import Agreement
-from services.guarantee.domain.cover import Cover, CoverState, gave_back
+from services.guarantee.domain.cover import Cover, CoverState
 from services.guarantee.domain.sharing import BANK, between, least, partners_part, parts_of, summed
 from services.guarantee.domain.terms import BindTiming, RecoveryRank
 
@@ -55,7 +54,7 @@ class CoveredLoan:
 
 def activate_cover(
     cover: Cover, event: LoanDisbursed, agreement: Agreement, on: date
-) -> tuple[Cover, CoveredLoan, tuple[CoverActivated | CapacityReleased, ...]]:
+) -> tuple[Cover, CoveredLoan, CoverActivated]:
     """The cover is in force for what was disbursed; after its last drawdown what is undrawn goes back.
 
     Raises Refused while the partner has not answered.
@@ -90,21 +89,17 @@ def activate_cover(
     activated = CoverActivated(
         facility_id=event.facility_id, cover_id=cover.cover_id, loan_id=event.loan_id, amount=event.amount
     )
-    spare = undrawn - part
-    if not spare or active.drawdowns < agreement.binding.drawdowns_max:
-        return active, loan, (activated,)
-    return replace(active, held=active.active), loan, (activated, gave_back(cover, spare, "undrawn"))
+    if active.drawdowns >= agreement.binding.drawdowns_max:
+        active = replace(active, held=active.active)
+    return active, loan, activated
 
 
-def run_down(cover: Cover, loan: CoveredLoan, outstanding: Money) -> tuple[Cover, CoveredLoan, CapacityReleased | None]:
+def run_down(cover: Cover, loan: CoveredLoan, outstanding: Money) -> tuple[Cover, CoveredLoan]:
     """Principal was repaid: the cover holds no more than the partners' part of what is left."""
     left = least(partners_part(outstanding, cover.sharing, loan.amount), loan.guaranteed)
     freed = loan.guaranteed - left
-    repaid = replace(loan, outstanding=outstanding, guaranteed=left)
-    if not freed:
-        return cover, repaid, None
     lower = replace(cover, held=cover.held - freed, active=cover.active - freed)
-    return lower, repaid, gave_back(cover, freed, "repaid")
+    return lower, replace(loan, outstanding=outstanding, guaranteed=left)
 
 
 def file_drawdown(loan: CoveredLoan, on: date) -> tuple[CoveredLoan, CoverFiled]:
