@@ -25,6 +25,7 @@ from services.guarantee.domain.claim import (
     claim_paid,
     deny_claim,
     file_claim,
+    loss_ratio,
     miss_payment,
     pay_claim,
     withdraw_claim,
@@ -165,7 +166,7 @@ def test_claims_are_found_by_their_loan_and_state() -> None:
 
 
 def test_a_recovery_is_shared_in_the_ratio_of_the_loss() -> None:
-    loan, event = share_recovery(overdue(), filed().parts, RecoveryRank.PARI_PASSU, cny("10000.01"))
+    loan, event = share_recovery(overdue(), filed().parts, COVER.shares, RecoveryRank.PARI_PASSU, cny("10000.01"))
     assert [(part.party, str(part.amount.amount)) for part in event.parts] == [
         ("insurer", "8000.01"),
         ("bank", "2000.00"),
@@ -177,7 +178,7 @@ def test_the_bank_is_made_whole_first_where_that_was_agreed() -> None:
     loan, borne = overdue(), filed().parts  # insurer 56,000, bank 14,000
     parts = []
     for amount in ("10000", "10000", "5000"):
-        loan, event = share_recovery(loan, borne, RecoveryRank.BANK_FIRST, cny(amount))
+        loan, event = share_recovery(loan, borne, COVER.shares, RecoveryRank.BANK_FIRST, cny(amount))
         parts.append({part.party: str(part.amount.amount) for part in event.parts})
     assert parts[0] == {"bank": "10000.00", "insurer": "0.00"}
     assert parts[1] == {"bank": "4000.00", "insurer": "6000.00"}
@@ -276,3 +277,12 @@ def test_a_lock_in_and_a_covered_share_of_the_default() -> None:
     assert claimable_on(loan, SINCE, scheme) == first
     due = payable(basis(loan, agreement=scheme, cover=cover, on=first), loss_of(loan.outstanding))
     assert str(due.claimed.amount) == case["expected"]["covered"]
+
+
+def test_a_recovery_follows_the_exact_ratio_of_the_cover_unless_a_cap_cut_the_loss() -> None:
+    assert loss_ratio(filed(), COVER) == COVER.shares
+    cut, _ = file_claim(demand(), basis(agreement=CAPPED, cap_room=cny("50000")), "k1", "")
+    assert {share.party: share.weight for share in loss_ratio(cut, COVER)} == {
+        "insurer": Decimal(50000),
+        "bank": Decimal(20000),
+    }

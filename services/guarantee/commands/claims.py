@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from libs.events.application import LoanClosed, LoanCured, LoanOverdue, RecoveryReceived
+from libs.events.guarantee import RecoveryShared
 from libs.kernel.errors import NotFound
 from libs.kernel.money import Money
 from libs.runtime.tx import Tx
@@ -160,8 +161,9 @@ async def share_or_hold_recovery(tx: Tx, event: RecoveryReceived) -> None:
     if rules.claim_open(claims, loan.loan_id) is not None:
         tx.put(LOANS, replace(loan, waiting=(*loan.waiting, event.amount)))
     elif (paid := rules.claim_paid(claims, loan.loan_id)) is not None:
-        agreement = await terms_of(tx, await known_cover(tx, loan.facility_id))
-        shared, body = share_recovery(loan, paid.parts, agreement.liability.recovery_rank, event.amount)
+        cover = await known_cover(tx, loan.facility_id)
+        agreement = await terms_of(tx, cover)
+        shared, body = _share(loan, paid, cover, agreement, event.amount)
         tx.put(LOANS, shared)
         tx.publish(body)
         await note(tx, agreement, lambda record: with_recovery(record, body.parts))
@@ -225,6 +227,13 @@ def _send(tx: Tx, claim: Claim) -> None:
     tx.call("partner.claim", key=claim.facility_id, reference=claim.claim_id, request=request)
 
 
+def _share(
+    loan: CoveredLoan, paid: Claim, cover: Cover, agreement: Agreement, amount: Money
+) -> tuple[CoveredLoan, RecoveryShared]:
+    ratio = rules.loss_ratio(paid, cover)
+    return share_recovery(loan, paid.parts, ratio, agreement.liability.recovery_rank, amount)
+
+
 async def _claim(tx: Tx, facility_id: str, claim_id: str) -> Claim:
     for claim in await tx.of(CLAIMS, facility_id):
         if claim.claim_id == claim_id:
@@ -261,7 +270,7 @@ async def _end_claim(tx: Tx, claim: Claim) -> None:
     waiting, loan = loan.waiting, replace(loan, waiting=())
     if claim.state is ClaimState.PAID:
         for amount in waiting:
-            loan, event = share_recovery(loan, claim.parts, agreement.liability.recovery_rank, amount)
+            loan, event = _share(loan, claim, cover, agreement, amount)
             tx.publish(event)
             parts = event.parts
             await note(tx, agreement, lambda record, parts=parts: with_recovery(record, parts))  # type: ignore[misc]

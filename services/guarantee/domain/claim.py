@@ -14,11 +14,14 @@ from libs.events.guarantee import (
     ClaimRefused,
     ClaimWithdrawn,
     PartOf,
+    ShareOf,
 )
 from libs.kernel.calendar import Calendar
 from libs.kernel.errors import Refused
 from libs.kernel.money import Money
 from services.guarantee.domain.claim_rules import Basis, ClaimFault, Demand, payable
+from services.guarantee.domain.cover import Cover
+from services.guarantee.domain.sharing import parts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +174,16 @@ def pay_claim(claim: Claim, receipt: str) -> tuple[Claim, ClaimPaid]:
         parts=claim.parts,
     )
     return replace(claim, state=ClaimState.PAID, receipt=receipt), event
+
+
+def loss_ratio(claim: Claim, cover: Cover) -> tuple[ShareOf, ...]:
+    """The ratio in which the loss was borne: the cover's own where nothing cut it, else that of the parts.
+
+    The parts are rounded to the cent, so the ratio they came from is the truer one.
+    """
+    if claim.parts == parts_of(claim.loss, cover.shares):
+        return cover.shares
+    return tuple(ShareOf(party=part.party, weight=part.amount.amount) for part in claim.parts)
 
 
 def miss_payment(

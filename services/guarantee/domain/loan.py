@@ -153,23 +153,19 @@ def last_claim_day(loan: CoveredLoan, claimable: date, agreement: Agreement) -> 
 
 
 def share_recovery(
-    loan: CoveredLoan, borne: tuple[PartOf, ...], rank: RecoveryRank, amount: Money
+    loan: CoveredLoan, borne: tuple[PartOf, ...], ratio: tuple[ShareOf, ...], rank: RecoveryRank, amount: Money
 ) -> tuple[CoveredLoan, RecoveryShared]:
-    """Split a net recovery among those who bore the loss: in the ratio of their parts, or the bank first.
+    """Split a net recovery in the ratio in which the loss was `borne`, or the bank first until it is made whole.
 
     Sharing in the loss ratio is practice; that subrogation may not harm the creditor is Civil Code 700.
     """
-    own = next((part.amount for part in borne if part.party == BANK), amount.zero)
     first = amount.zero
     if rank is RecoveryRank.BANK_FIRST:
+        own = next((part.amount for part in borne if part.party == BANK), amount.zero)
         first = between(loan.shared + amount, loan.shared, own)
         first = max(amount.zero, first)
-    weights = [p for p in borne if rank is RecoveryRank.PARI_PASSU or p.party != BANK]
-    rest = parts_of(amount - first, _weights(weights or borne))
-    parts = summed([*((PartOf(party=BANK, amount=first),) if first else ()), *rest], amount.currency)
+        ratio = tuple(share for share in ratio if share.party != BANK) or ratio
+    banks = (PartOf(party=BANK, amount=first),) if first else ()
+    parts = summed([*banks, *parts_of(amount - first, ratio)], amount.currency)
     event = RecoveryShared(facility_id=loan.facility_id, cover_id=loan.cover_id, amount=amount, parts=parts)
     return replace(loan, shared=loan.shared + amount), event
-
-
-def _weights(parts: list[PartOf] | tuple[PartOf, ...]) -> tuple[ShareOf, ...]:
-    return tuple(ShareOf(party=part.party, weight=part.amount.amount) for part in parts)
