@@ -22,6 +22,7 @@ from libs.events.application import (
 )
 from libs.events.rating import RatingAssigned
 from libs.kernel.money import Money
+from services.guarantee.domain.sharing import Loss
 from tests.harness.bench import Bench
 
 DAY = date(2025, 9, 1)
@@ -57,6 +58,11 @@ NAMED = {**AGREED, "code": "named", "share_source": "answer", "shares": []}
 
 def cny(amount: str) -> Money:
     return Money(Decimal(amount), "CNY")
+
+
+def loss_of(principal: Money) -> Loss:
+    """A loss of principal alone."""
+    return Loss(principal=principal, interest=principal.zero, penalty=principal.zero, cost=principal.zero)
 
 
 async def admit(bench: Bench, *agreements: dict[str, Any], partner_kind: str = "guarantor") -> None:

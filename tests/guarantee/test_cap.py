@@ -22,8 +22,9 @@ from services.guarantee.domain.cap import (
     room,
     use,
 )
-from services.guarantee.domain.sharing import Sharing, final_split, loss_of, without_bank
+from services.guarantee.domain.sharing import Sharing, final_split, without_bank
 from services.guarantee.domain.terms import Cap, CapBase, CapCount, CapPeriod, Coverage
+from tests.guarantee.stories import loss_of
 from tests.guarantee.test_cover import cny, shares
 
 VECTORS = {v["id"]: v for v in json.loads((Path(__file__).parent / "vectors.json").read_text(encoding="utf-8"))}

@@ -33,7 +33,6 @@ from services.guarantee.domain.claim import (
 from services.guarantee.domain.claim_rules import Basis, ClaimFault, Demand, fault_of, loss_today, payable
 from services.guarantee.domain.cover import CoverState
 from services.guarantee.domain.loan import CoveredLoan, claimable_on, share_recovery
-from services.guarantee.domain.sharing import loss_of
 from services.guarantee.domain.terms import (
     Cap,
     ClaimRules,
@@ -43,6 +42,7 @@ from services.guarantee.domain.terms import (
     LiabilityKind,
     RecoveryRank,
 )
+from tests.guarantee.stories import loss_of
 from tests.guarantee.test_cover import AGREED, cny, shares
 from tests.guarantee.test_premium import COVER, drawn
 

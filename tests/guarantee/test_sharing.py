@@ -20,13 +20,13 @@ from services.guarantee.domain.sharing import (
     bank_share,
     final_split,
     layered_parts,
-    loss_of,
     partners_part,
     parts_of,
     shares_by_amount,
     without_bank,
 )
 from services.guarantee.domain.terms import Coverage
+from tests.guarantee.stories import loss_of
 
 VECTORS = {v["id"]: v for v in json.loads((Path(__file__).parent / "vectors.json").read_text(encoding="utf-8"))}
 

@@ -40,11 +40,6 @@ class Loss:
         return self.principal + self.interest + self.penalty + self.cost
 
 
-def loss_of(principal: Money) -> Loss:
-    """A loss of principal alone."""
-    return Loss(principal=principal, interest=principal.zero, penalty=principal.zero, cost=principal.zero)
-
-
 def parts_of(whole: Money, shares: Sequence[ShareOf]) -> tuple[PartOf, ...]:
     """Each party's part of `whole` by the largest remainder; ties go to the party named earlier."""
     amounts = split(whole, {share.party: share.weight for share in shares})
