@@ -29,7 +29,7 @@ async def prepare(platform: Stack) -> None:
     """Everything that the pictures show."""
     await demo.play(platform, demo.read_portfolio("", LIVES, SEED), lambda _: None)
     async with demo.driving(platform) as (client, scheduler):
-        day = next_monday((await client.get("console", "/ops/status"))["open_date"])
+        day = next_monday((await client.get("console", "/v1/ops/status"))["open_date"])
         await open_branch(client, scheduler, platform.profile, day)
         await pay_out(client, scheduler, NEW_LOANS, day, platform.stand_ins["partner"])
         await scheduler.settle()
@@ -46,7 +46,7 @@ async def _accident(client: Client, admin_url: str) -> None:
     body = {"principal": some, "interest": nothing, "reference": "drill"}
     where = f"{facility}/loans/{loan}/repayments"
     await client.post("application", where, body, actor="core-bank", role="core_bank", org=line["branch"], key="drill")
-    while not (await client.get("console", "/ops/status"))["parked"]["parked"]:
+    while not (await client.get("console", "/v1/ops/status"))["parked"]["parked"]:
         await asyncio.sleep(0.1)
 
 

@@ -134,7 +134,7 @@ async def _readers(platform: stack.Stack) -> tuple[dict[str, list[str]], dict[st
     handles: dict[str, list[str]] = {}
     async with _operator(platform) as http:
         for name, urls in platform.urls.items():
-            status = (await http.get(f"{urls[0]}/ops/status")).json()
+            status = (await http.get(f"{urls[0]}/v1/ops/status")).json()
             reads[name], handles[name] = status["reads"], status["handles"]
     return reads, handles
 
@@ -143,7 +143,7 @@ async def _applied(platform: stack.Stack, handled: dict[str, list[str]]) -> dict
     counts: dict[str, dict[str, int]] = {}
     async with _operator(platform) as http:
         for name, urls in platform.urls.items():
-            seen = (await http.get(f"{urls[0]}/ops/applied")).json()
+            seen = (await http.get(f"{urls[0]}/v1/ops/applied")).json()
             counts[name] = {kind: seen.get(kind, 0) for kind in handled[name] if not kind.startswith("day.")}
     return counts
 

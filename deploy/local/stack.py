@@ -201,7 +201,8 @@ async def create_topics(bootstrap: str, prefix: str, wanted: Mapping[str, int] =
                 raise KafkaError(f"topic {name}: {for_code(code).__name__} {why}")
         while True:
             described = await admin.describe_topics([topic.name for topic in topics])
-            if all(part["leader"] >= 0 for topic in described for part in topic["partitions"]) and described:
+            led = {topic["topic"]: sum(part["leader"] >= 0 for part in topic["partitions"]) for topic in described}
+            if all(led.get(prefix + name) == partitions for name, partitions in wanted.items()):
                 return
             await asyncio.sleep(0.05)
     finally:

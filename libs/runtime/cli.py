@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import sys
+import uuid
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
@@ -157,7 +158,7 @@ def _add_policy(commands: Verbs) -> None:
 
 
 def _parked(options: argparse.Namespace) -> str:
-    rows = _ask_pages(options, "/ops/parked")
+    rows = _ask_pages(options, "/v1/ops/parked")
     if not rows:
         return "nothing is parked"
     lines = (
@@ -169,7 +170,7 @@ def _parked(options: argparse.Namespace) -> str:
 
 
 def _show_key(options: argparse.Namespace) -> str:
-    rows = _ask_pages(options, f"/ops/parked/{quote(options.key, safe='')}")
+    rows = _ask_pages(options, f"/v1/ops/parked/{quote(options.key, safe='')}")
     if not rows:
         raise Told(f"nothing is parked under {options.key}")
     for row in rows:
@@ -181,13 +182,13 @@ def _show_key(options: argparse.Namespace) -> str:
 def _redrive(options: argparse.Namespace) -> str:
     applied = 0
     # A long queue is applied a part at a time.
-    while more := _ask(options, "POST", f"/ops/parked/{quote(options.key, safe='')}/redrive")["applied"]:
+    while more := _ask(options, "POST", f"/v1/ops/parked/{quote(options.key, safe='')}/redrive")["applied"]:
         applied += more
     return f"applied {applied}"
 
 
 def _discard(options: argparse.Namespace) -> str:
-    path = f"/ops/discarded/{quote(options.event_id, safe='')}"
+    path = f"/v1/ops/discarded/{quote(options.event_id, safe='')}"
     return f"discarded {_ask(options, 'POST', path, {'reason': options.reason})['discarded']}"
 
 
@@ -195,7 +196,7 @@ def _discard(options: argparse.Namespace) -> str:
 
 
 def _failed(options: argparse.Namespace) -> str:
-    rows = _ask_pages(options, "/ops/calls")
+    rows = _ask_pages(options, "/v1/ops/calls")
     if not rows:
         return "no call stands as failed"
     lines = (
@@ -207,12 +208,12 @@ def _failed(options: argparse.Namespace) -> str:
 
 
 def _retry(options: argparse.Namespace) -> str:
-    path = f"/ops/calls/{quote(options.call_id, safe='')}/retry"
+    path = f"/v1/ops/calls/{quote(options.call_id, safe='')}/retry"
     return f"retried {_ask(options, 'POST', path, {'reason': options.reason})['retried']}"
 
 
 def _settle(options: argparse.Namespace) -> str:
-    path = f"/ops/calls/{quote(options.call_id, safe='')}/settle"
+    path = f"/v1/ops/calls/{quote(options.call_id, safe='')}/settle"
     return f"settled {_ask(options, 'POST', path, {'reason': options.reason})['settled']}"
 
 
@@ -236,7 +237,12 @@ def _ask(options: argparse.Namespace, method: str, path: str, body: dict[str, st
     try:
         # trust_env: the services are inside the house, a proxy of the environment is not on the way to them
         with httpx.Client(timeout=ANSWER_SECONDS_MAX, trust_env=False) as http:
-            answer = http.request(method, url, json=body, headers={"authorization": f"Bearer {token}"})
+            answer = http.request(
+                method,
+                url,
+                json=body,
+                headers={"authorization": f"Bearer {token}", "idempotency-key": str(uuid.uuid4())},
+            )
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         raise Told(f"{options.url} does not answer: {error or type(error).__name__}", UNREACHABLE) from error
     content = _as_json(answer.text)

@@ -24,6 +24,8 @@ from libs.runtime.tx import Cause, Tx, Unit, uuid7
 from libs.runtime.wiring import Parts
 
 KEY_CHARACTERS_MAX = 255
+ORDER_SECONDS_MAX = 60
+"""For an order whose transactions are its own, while its idempotency key stays claimed."""
 EVENTS_HEADER = "silverbear-events"
 Command = Callable[[Tx], Awaitable[Any]]
 # A day as a caller writes it: far enough from the ends of the calendar that every rule can count days from it.
@@ -117,10 +119,15 @@ class CommandDoor(RequestDoor):
         """Run a command whose answer may be kept nowhere: nothing of it is stored, and a repeat is judged anew.
 
         What the command writes is committed before the answer is sent. A Rejection that it *returns* is answered like
-        one that it raises, but what it wrote about it stays.
+        one that it raises, but what it wrote about it stays. The idempotency key only tells one request from another.
         """
-        await self._storable_body()
-        async with self.parts.transaction() as unit:
+        if unfit := self._unfit_key():
+            return unfit
+        fingerprint = await self._fingerprint()
+        async with self.parts.command() as unit:
+            claimed = await unit.sql(_ENTER_SQL, *self._mine, fingerprint, [], "")
+            if not claimed[0]["claimed"] and await self._stored(unit, fingerprint) is None:
+                return _reused()
             await unit.lock(keys)
             for key in filter(unit.owner_of, keys):
                 self.require_reach(unit.owner_of(key))
@@ -147,25 +154,56 @@ class CommandDoor(RequestDoor):
         """Like execute, for a command that replaces what is there: then `If-Match` has to say what was seen."""
         return await self._execute(command, _Locked(keys, owner, blindly=False), status)
 
+    async def order(self, act: Callable[[], Awaitable[Any]]) -> Response:
+        """Have done what commits by itself, in as many transactions as it takes; its answer is kept like a command's.
+
+        The key stays claimed meanwhile, so a twin waits. Who is cut off between the act and its answer acts again with
+        the same key: only for what does no harm when it is done twice.
+        """
+        if unfit := self._unfit_key():
+            return unfit
+        fingerprint = await self._fingerprint()
+        try:
+            async with self.parts.transaction() as unit:
+                await unit.sql(f"SET LOCAL idle_in_transaction_session_timeout = '{ORDER_SECONDS_MAX}s'")
+                claimed = await unit.sql(_ENTER_SQL, *self._mine, fingerprint, [], "")
+                if not claimed[0]["claimed"]:
+                    return await self._replay(unit, fingerprint)
+                body = to_json(await act()).decode()
+                await unit.flush((*self._mine, "200", json.dumps(_JSON), body))
+        except Rejection as error:
+            return await self._rejected(error, fingerprint)
+        return Response(body, headers=_JSON)
+
     async def _execute(self, command: Command, locks: _Locked, status: int) -> Response:
-        key = self.request.headers.get("idempotency-key", "")
-        if not 1 <= len(key) <= KEY_CHARACTERS_MAX or not key.isprintable():
-            return problem(
-                400, "idempotency_key_invalid", f"send an Idempotency-Key of 1 to {KEY_CHARACTERS_MAX} characters"
-            )
+        if unfit := self._unfit_key():
+            return unfit
         if locks.owner:
             self.require_reach(locks.owner)
         fingerprint = await self._fingerprint()
         try:
-            return await self._first(command, locks, status, key, fingerprint)
+            return await self._first(command, locks, status, fingerprint)
         except OutOfReach:
             raise
         except Rejection as error:
-            return await self._rejected(error, key, fingerprint)
+            return await self._rejected(error, fingerprint)
 
-    async def _first(self, command: Command, locks: _Locked, status: int, key: str, fingerprint: str) -> Response:
+    @property
+    def _mine(self) -> tuple[str, str]:
+        """The caller and the idempotency key: what an answer is stored under."""
+        return self.caller.subject, self.request.headers.get("idempotency-key", "")
+
+    def _unfit_key(self) -> Response | None:
+        _, key = self._mine
+        if 1 <= len(key) <= KEY_CHARACTERS_MAX and key.isprintable():
+            return None
+        return problem(
+            400, "idempotency_key_invalid", f"send an Idempotency-Key of 1 to {KEY_CHARACTERS_MAX} characters"
+        )
+
+    async def _first(self, command: Command, locks: _Locked, status: int, fingerprint: str) -> Response:
         async with self.parts.command() as unit:
-            mine = (self.caller.subject, key)
+            mine = self._mine
             state = (await unit.sql(_ENTER_SQL, *mine, fingerprint, sorted(set(locks.keys)), locks.owner))[0]
             held = json.loads(state["locked"] or "[]")
             for _, _, _, org in held:
@@ -173,7 +211,7 @@ class CommandDoor(RequestDoor):
                     self.require_reach(org)
             rows_max = self.parts.settings.outbox_rows_max
             if not state["claimed"]:
-                return await self._replay(unit, key, fingerprint)
+                return await self._replay(unit, fingerprint)
             if state["open"] is None:
                 raise _not_open()
             # Ids may lie far apart when one parked row stays behind: only then the rows are counted.
@@ -199,28 +237,32 @@ class CommandDoor(RequestDoor):
         if wanted is not None and not matches(wanted, etag(version, on) if version else ""):
             raise Stale("precondition_failed", "it has changed since; look again")
 
-    async def _rejected(self, error: Rejection, key: str, fingerprint: str) -> Response:
+    async def _rejected(self, error: Rejection, fingerprint: str) -> Response:
         """Store the rejection as the answer of this key, unless a twin was quicker."""
         body = problem_body(error.status, error.code, error.detail, **error.facts)
         headers = {"content-type": MEDIA_TYPE}
         async with self.parts.transaction() as unit:
-            claimed = await unit.sql(_ENTER_SQL, self.caller.subject, key, fingerprint, [], "")
+            claimed = await unit.sql(_ENTER_SQL, *self._mine, fingerprint, [], "")
             if not claimed[0]["claimed"]:
-                return await self._replay(unit, key, fingerprint)
-            await unit.flush((self.caller.subject, key, str(error.status), json.dumps(headers), body))
+                return await self._replay(unit, fingerprint)
+            await unit.flush((*self._mine, str(error.status), json.dumps(headers), body))
         return Response(body, status_code=error.status, headers=headers)
 
-    async def _replay(self, unit: Unit, key: str, fingerprint: str) -> Response:
-        rows = await unit.sql(
-            "SELECT fingerprint, status, headers, body FROM requests WHERE caller = $1 AND idempotency_key = $2",
-            self.caller.subject,
-            key,
-        )
-        stored = rows[0]
-        if stored["fingerprint"] not in (fingerprint, await self._fingerprint(stored["fingerprint"])):
-            return problem(422, "idempotency_key_reused", "this key was used with another request")
+    async def _replay(self, unit: Unit, fingerprint: str) -> Response:
+        stored = await self._stored(unit, fingerprint)
+        if stored is None:
+            return _reused()
         headers = {**json.loads(stored["headers"]), "idempotency-replayed": "true"}
         return Response(stored["body"], status_code=stored["status"], headers=headers)
+
+    async def _stored(self, unit: Unit, fingerprint: str) -> dict[str, Any] | None:
+        """What is stored under the key for this very request; None when the key was used with another."""
+        rows = await unit.sql(
+            "SELECT fingerprint, status, headers, body FROM requests WHERE caller = $1 AND idempotency_key = $2",
+            *self._mine,
+        )
+        same = rows[0]["fingerprint"] in (fingerprint, await self._fingerprint(rows[0]["fingerprint"]))
+        return rows[0] if same else None
 
     async def _fingerprint(self, like: str = "") -> str:
         """What tells two requests apart, nothing that tells what they say; `like` an earlier one, under its key.
@@ -317,6 +359,10 @@ SELECT (SELECT count(*) FROM claim) AS claimed, (SELECT open FROM clock WHERE id
        (SELECT COALESCE(max(id) - min(id) + 1, 0) FROM outbox) AS waiting,
        (SELECT json_agg(json_build_array(key, seq, version, org)) FROM locked) AS locked
 """
+
+
+def _reused() -> Response:
+    return problem(422, "idempotency_key_reused", "this key was used with another request")
 
 
 def _not_open() -> Refused:

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
-from libs.kernel.errors import Invalid, Rejection
+from libs.kernel.errors import Invalid, Refused, Rejection
 from libs.runtime import failed_calls, parking
 from libs.runtime.database import borrowed, is_transient, is_unstorable
 from libs.runtime.gate import AT_ONCE
-from libs.runtime.http import RequestDoor, caller_of
+from libs.runtime.http import CommandDoor, IdempotencyKey, RequestDoor, caller_of
 from libs.runtime.paging import PAGE_ROWS, Cursor, Limit, Page, after, page
 from libs.runtime.problems import problem
 from libs.runtime.wiring import Parts
@@ -26,16 +26,21 @@ Key = Annotated[str, Path(max_length=255)]
 
 
 async def _operator(request: Request) -> RequestDoor:
-    """Operators run the platform for the whole bank: no branch is asked of them, and no idempotency key.
-
-    What they may change here is idempotent by nature: what was applied or discarded is not there a second time.
-    """
+    """Operators run the platform for the whole bank: no branch is asked of them."""
     door = RequestDoor(request, await caller_of(request))
     door.require("operator")
     return door
 
 
+async def _ordering(request: Request, _key: IdempotencyKey = None) -> CommandDoor:
+    """What operators may change does no harm twice: what was applied or discarded is not there a second time."""
+    door = CommandDoor(request, await caller_of(request))
+    door.require("operator")
+    return door
+
+
 Operator = Annotated[RequestDoor, Depends(_operator)]
+Ordering = Annotated[CommandDoor, Depends(_ordering)]
 
 
 @router.get("/health/live")
@@ -60,7 +65,7 @@ async def ready(request: Request) -> Response:
     return Response('{"status": "ready"}', media_type="application/json")
 
 
-@router.get("/ops/status")
+@router.get("/v1/ops/status")
 async def status(request: Request, _: Operator) -> Response:
     """Outbox, parked events, calls, timers, positions: one statement, one snapshot."""
     return Response(to_json(await account(request)), media_type="application/json")
@@ -76,7 +81,7 @@ async def account(request: Request) -> dict[str, Any]:
     return {name: _parsed(value) for name, value in row.items()}
 
 
-@router.get("/ops/applied")
+@router.get("/v1/ops/applied")
 async def applied(door: Operator) -> Response:
     """How many events of each type took effect here, once each."""
     async with asyncio.timeout(APPLIED_SECONDS_MAX), borrowed(door.parts.engine) as driver:
@@ -99,62 +104,77 @@ class CallIn(BaseModel):
     reason: Reason
 
 
-@router.get("/ops/parked", response_model=Page[parking.ParkedKey])
+@router.get("/v1/ops/parked", response_model=Page[parking.ParkedKey])
 async def parked(door: Operator, cursor: Cursor = "", limit: Limit = PAGE_ROWS) -> Response:
     """Parked keys, oldest first, a page at a time."""
     rows = await parking.list_parked(door.parts, after=_row(cursor), limit=limit + 1)
     return Response(to_json(page(rows, limit, _name)), media_type="application/json")
 
 
-@router.get("/ops/parked/{key}", response_model=Page[parking.ParkedEvent])
+@router.get("/v1/ops/parked/{key}", response_model=Page[parking.ParkedEvent])
 async def show(key: Key, door: Operator, cursor: Cursor = "", limit: Limit = PAGE_ROWS) -> Response:
     """Every parked or waiting event of one key in the order of arrival, a page at a time."""
     rows = await parking.show_parked(door.parts, key, after=_row(cursor), limit=limit + 1)
     return Response(to_json(page(rows, limit, _name)), media_type="application/json")
 
 
-@router.post("/ops/parked/{key}/redrive")
-async def redrive(key: Key, door: Operator) -> Response:
-    """Apply the key's parked events again, in order; idempotent by nature, stops at the first that fails.
+@router.post("/v1/ops/parked/{key}/redrive")
+async def redrive(key: Key, door: Ordering) -> Response:
+    """Apply the key's parked events again, in order; stops at the first that fails.
 
-    A long queue is applied as far as ten seconds take it; a repeat goes on from there.
+    A long queue is applied as far as ten seconds take it; another order goes on from there.
     """
-    try:
-        applied = await parking.redrive(door.parts, key)
-    except Exception as error:
-        if isinstance(error, Rejection) or is_transient(error) or is_unstorable(error):
-            raise
-        # the operator needs the handler's own words
-        return problem(409, "still_failing", f"{type(error).__name__}: {error}")
-    return Response(to_json({"applied": applied}), media_type="application/json")
+
+    async def act() -> dict[str, int]:
+        try:
+            return {"applied": await parking.redrive(door.parts, key)}
+        except Exception as error:
+            if isinstance(error, Rejection) or is_transient(error) or is_unstorable(error):
+                raise
+            # the operator needs the handler's own words
+            raise Refused("still_failing", f"{type(error).__name__}: {error}") from error
+
+    return await door.order(act)
 
 
-@router.post("/ops/discarded/{event_id}")
-async def discard(event_id: Key, body: DiscardIn, door: Operator) -> Response:
+@router.post("/v1/ops/discarded/{event_id}")
+async def discard(event_id: Key, body: DiscardIn, door: Ordering) -> Response:
     """Drop one parked event for good."""
-    await parking.discard(door.parts, event_id, reason=body.reason)
-    return Response(to_json({"discarded": event_id}), media_type="application/json")
+
+    async def act() -> dict[str, str]:
+        await parking.discard(door.parts, event_id, reason=body.reason)
+        return {"discarded": event_id}
+
+    return await door.order(act)
 
 
-@router.get("/ops/calls", response_model=Page[failed_calls.FailedCall])
+@router.get("/v1/ops/calls", response_model=Page[failed_calls.FailedCall])
 async def calls(door: Operator, cursor: Cursor = "", limit: Limit = PAGE_ROWS) -> Response:
     """Outbound calls whose answer the rules rejected, a page at a time in the order of their ids."""
     rows = await failed_calls.list_failed(door.parts, after=after(cursor), limit=limit + 1)
     return Response(to_json(page(rows, limit, _name)), media_type="application/json")
 
 
-@router.post("/ops/calls/{call_id}/retry")
-async def retry(call_id: Key, body: CallIn, door: Operator) -> Response:
+@router.post("/v1/ops/calls/{call_id}/retry")
+async def retry(call_id: Key, body: CallIn, door: Ordering) -> Response:
     """Take up a failed call again: the other side is asked by our reference before anything is sent."""
-    await failed_calls.retry(door.parts, call_id, actor=door.caller.subject, reason=body.reason)
-    return Response(to_json({"retried": call_id}), media_type="application/json")
+
+    async def act() -> dict[str, str]:
+        await failed_calls.retry(door.parts, call_id, actor=door.caller.subject, reason=body.reason)
+        return {"retried": call_id}
+
+    return await door.order(act)
 
 
-@router.post("/ops/calls/{call_id}/settle")
-async def settle(call_id: Key, body: CallIn, door: Operator) -> Response:
+@router.post("/v1/ops/calls/{call_id}/settle")
+async def settle(call_id: Key, body: CallIn, door: Ordering) -> Response:
     """Give a failed call up for good: what follows from it is decided elsewhere."""
-    await failed_calls.settle(door.parts, call_id, actor=door.caller.subject, reason=body.reason)
-    return Response(to_json({"settled": call_id}), media_type="application/json")
+
+    async def act() -> dict[str, str]:
+        await failed_calls.settle(door.parts, call_id, actor=door.caller.subject, reason=body.reason)
+        return {"settled": call_id}
+
+    return await door.order(act)
 
 
 def _name(row: Any) -> str:

@@ -197,6 +197,6 @@ class Platform:
         headers = {"authorization": f"Bearer {self.operator_token()}"}
         async with httpx.AsyncClient(trust_env=False, timeout=10, headers=headers) as http:
             return {
-                service: (await http.get(f"{self.url(service, 1)}/ops/status")).json()["reads"]
+                service: (await http.get(f"{self.url(service, 1)}/v1/ops/status")).json()["reads"]
                 for service in self.services
             }

@@ -277,17 +277,19 @@ async def _discarded(conductor: Conductor, thrown: Sequence[Thrown]) -> None:
             # Looked at before what is parked: what the last of them parks is seen then.
             passed = all([await _is_past(http, platform.url(service, 1), thrown) for service in platform.services])
             for service in platform.services:
-                parked = await _asked(http, f"{platform.url(service, 1)}/ops/parked") or {"items": []}
+                parked = await _asked(http, f"{platform.url(service, 1)}/v1/ops/parked") or {"items": []}
                 for row in parked["items"]:
                     if row["key"].startswith(("undecodable:", "poison-")):
-                        url = f"{platform.url(service, 1)}/ops/discarded/{row['event_id']}"
+                        url = f"{platform.url(service, 1)}/v1/ops/discarded/{row['event_id']}"
                         with suppress(httpx.HTTPError):  # it is still there when looked at again
-                            await http.post(url, json={"reason": "thrown in"})
+                            await http.post(
+                                url, json={"reason": "thrown in"}, headers={"idempotency-key": row["event_id"]}
+                            )
                         passed = False
 
 
 async def _is_past(http: httpx.AsyncClient, url: str, thrown: Sequence[Thrown]) -> bool:
-    status = await _asked(http, f"{url}/ops/status")
+    status = await _asked(http, f"{url}/v1/ops/status")
     if status is None:
         return False
     reached = status["positions"]

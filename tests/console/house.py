@@ -55,11 +55,11 @@ class House:
             raise httpx.ConnectError("nobody listens")
         answers: dict[tuple[str, str], Any] = {
             ("GET", "/health/ready"): {"status": "ready"},
-            ("GET", "/ops/status"): STATUS,
-            ("GET", "/ops/parked?limit=200"): {"items": [ROW], "next": ""},
-            ("GET", "/ops/parked/f-9%2F..%2Fx?limit=200"): {"items": [SHOWN], "next": ""},
-            ("POST", "/ops/parked/f-9%2F..%2Fx/redrive"): {"applied": 3},
-            ("POST", "/ops/discarded/e-1"): {"discarded": "e-1"},
+            ("GET", "/v1/ops/status"): STATUS,
+            ("GET", "/v1/ops/parked?limit=200"): {"items": [ROW], "next": ""},
+            ("GET", "/v1/ops/parked/f-9%2F..%2Fx?limit=200"): {"items": [SHOWN], "next": ""},
+            ("POST", "/v1/ops/parked/f-9%2F..%2Fx/redrive"): {"applied": 3},
+            ("POST", "/v1/ops/discarded/e-1"): {"discarded": "e-1"},
         }
         return httpx.Response(200, json=answers[request.method, path])
 

@@ -21,7 +21,7 @@ async def test_parked_shows_every_service_with_the_visitors_own_token(console: B
     assert "Arrears cured loan.cured.v1" in text
     assert "2 2026-01-01 00:00:00 UTC Decide" in text
     assert "guarantee : Not known: does not answer" in text
-    asked = [authorization for _, path, authorization in house.seen if path.startswith("/ops/parked")]
+    asked = [authorization for _, path, authorization in house.seen if path.startswith("/v1/ops/parked")]
     assert asked
     assert all(authorization.startswith("Bearer ey") for authorization in asked)
 

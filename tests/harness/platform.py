@@ -141,7 +141,7 @@ def pay_out(platform: stack.Stack, loans: int) -> None:
 
     async def work() -> None:
         async with demo.driving(platform) as (client, scheduler):
-            monday = next_monday((await client.get("console", "/ops/status"))["open_date"])
+            monday = next_monday((await client.get("console", "/v1/ops/status"))["open_date"])
             await open_branch(client, scheduler, platform.profile, monday)
             await pay_out_loans(client, scheduler, loans, monday, platform.stand_ins["partner"])
             await scheduler.settle()
@@ -175,7 +175,7 @@ def rebuild(platform: stack.Stack, service: str) -> Rebuilt:
 def _positions(url: str, token: str) -> dict[str, dict[str, int]]:
     headers = {"authorization": f"Bearer {token}"}
     with httpx.Client(trust_env=False, headers=headers) as http:
-        found: dict[str, dict[str, int]] = http.get(f"{url}/ops/status").json()["positions"]
+        found: dict[str, dict[str, int]] = http.get(f"{url}/v1/ops/status").json()["positions"]
         return found
 
 

@@ -19,7 +19,7 @@ from tests.harness.leaks import Place, leaks, logs_in, records_of, rows_of
 
 EVERY_NAME_HOLDS = "示例"  # as a generated borrower is called
 PLANTED = "planted"  # a schema and a log of this name hold leaks put there on purpose
-SHOWN = ("/metrics", "/ops/status", "/ops/applied", "/ops/parked")
+SHOWN = ("/metrics", "/v1/ops/status", "/v1/ops/applied", "/v1/ops/parked")
 READER, OFFICER = "identity_reader", "privacy_officer"
 PAGES = ("/facilities", "/topics", "/parked")
 

@@ -257,12 +257,12 @@ async def test_repeated_and_odd_headers_do_no_harm(wire: Wire) -> None:
 async def test_odd_ids_in_a_path_name_nothing(wire: Wire) -> None:
     operator, reviewer = wire.headers(role="operator"), wire.headers(role="reviewer")
     for odd in ("\x00", "a\x00", "%00", "..", "x" * 64, "x" * 65, "x" * 9_000, "\ufffd", "'"):
-        for path in (f"/v1/facilities/{odd}", f"/v1/loans/{odd}", f"/ops/parked/{odd}"):
+        for path in (f"/v1/facilities/{odd}", f"/v1/loans/{odd}", f"/v1/ops/parked/{odd}"):
             status, _ = await wire.send(method="GET", path=path, headers=operator)
-            assert status in (404, 422) or path.startswith("/ops"), (path[:40], status)
+            assert status in (404, 422) or path.startswith("/v1/ops"), (path[:40], status)
         review = f"/v1/facilities/{odd}/review"
         assert (await wire.send(b'{"opinion": "x"}', path=review, headers=reviewer))[0] in (404, 409, 422)
-        for path, body in ((f"/ops/parked/{odd}/redrive", b""), (f"/ops/discarded/{odd}", b'{"reason": "test"}')):
+        for path, body in ((f"/v1/ops/parked/{odd}/redrive", b""), (f"/v1/ops/discarded/{odd}", b'{"reason": "test"}')):
             assert (await wire.send(body, path=path, headers=operator))[0] in (200, 404, 409, 422), path[:40]
 
 

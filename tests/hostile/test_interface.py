@@ -38,7 +38,12 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-NEVER_FOUND = {"POST /ops/discarded/{event_id}"}  # the seeds park nothing
+# the seeds park nothing, and no call of theirs fails
+NEVER_FOUND = {
+    "POST /v1/ops/discarded/{event_id}",
+    "POST /v1/ops/calls/{call_id}/retry",
+    "POST /v1/ops/calls/{call_id}/settle",
+}
 HEADERS_KEPT = ("if-match", "if-none-match", "content-type")
 
 
@@ -149,7 +154,7 @@ def test_no_drawn_request_breaks_a_service_or_its_promises(attack: Attack) -> No
     for result in attack.schema.get_all_operations():
         operation = result.ok()
         door = f"{operation.method.upper()} {operation.path}"
-        if " /v1/" not in door and attack.name != SHOWS_THE_COMMON:
+        if (" /v1/" not in door or " /v1/ops/" in door) and attack.name != SHOWS_THE_COMMON:
             continue
         play(attack, door, operation.as_strategy(generation_mode=GenerationMode.POSITIVE), SOUND)
         with suppress(hypothesis.errors.Unsatisfiable):  # nothing that this door is told could be wrong

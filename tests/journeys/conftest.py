@@ -20,6 +20,7 @@ PUBLIC = HERE.parents[2] / "shared" / "data" / "sba_loans.csv.gz"
 PUBLIC_ROWS = 300
 SEED = 1
 NEW_LOANS = 2
+SPANS = "spans.log"
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,9 @@ def fates(run: Run) -> dict[str, Life]:
 def at_work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AtWork]:
     """What `make demo` shows without any variable, and new loans; two readers made anew; all of it searched."""
     portfolio = demo.read_portfolio("", demo.LIMIT_DEFAULT, SEED)
-    with playing("cn-branch", tmp_path_factory.mktemp("chinese")) as platform:
+    home = tmp_path_factory.mktemp("chinese")
+    spans = {f"{service}-1": {"TRACE_FILE": str(home / "logs" / SPANS)} for service in SERVICES}
+    with playing("cn-branch", home, extra=spans) as platform:
         run = play(platform, portfolio)
         pay_out(platform, NEW_LOANS)
         again = {name: rebuild(platform, name) for name in ("incentive", "console")}

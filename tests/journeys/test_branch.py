@@ -28,7 +28,7 @@ from tests.harness.books import amounts, check_losses, check_run
 from tests.harness.leaks import leaks
 from tests.harness.platform import AtWork, Rebuilt, Run
 from tests.harness.private import EVERY_NAME_HOLDS, PLANTED, Searched, values_of
-from tests.journeys.conftest import NEW_LOANS, fates
+from tests.journeys.conftest import NEW_LOANS, SPANS, fates
 
 NAME, ID_NUMBER, PHONE = "杭州晨禾示例五金有限公司", "339901199001011234", "19900000012"
 # fmt: off
@@ -154,6 +154,7 @@ def test_everything_was_searched(searched: Searched) -> None:
     places = {place for place, content in searched.places if content or place.startswith("log ")}
     assert {"application.parties", "application.requests", "application.disclosures", "console.story"} <= places
     assert {"topic application", "topic clock", "log application-1.log", "log postgres.log", "report"} <= places
+    assert any(place == f"log {SPANS}" and b"repayment.received" in content for place, content in searched.places)
     assert sum(place.startswith("topic ") for place in places) >= 6
     assert searched.bytes_read > 5_000_000
 

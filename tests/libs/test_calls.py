@@ -161,17 +161,17 @@ async def test_a_failed_call_is_seen_and_taken_up_again_or_settled_for_a_reason(
         for name in ("p1", "p2"):
             await bench.post("/payments", {"facility_id": "f1", "name": name}, role="officer")
             await bench.answer("pay", 409)
-        failed = (await bench.get("/ops/calls")).json()["items"]
+        failed = (await bench.get("/v1/ops/calls")).json()["items"]
         assert [(row["reference"], row["error"]) for row in failed] == [("p1", "bank_refused"), ("p2", "bank_refused")]
-        one, two = (f"/ops/calls/{row['id']}" for row in failed)
-        assert (await bench.get("/ops/calls", role="clerk")).status_code == 403
+        one, two = (f"/v1/ops/calls/{row['id']}" for row in failed)
+        assert (await bench.get("/v1/ops/calls", role="clerk")).status_code == 403
         for path in (f"{one}/retry", f"{two}/settle"):
             assert (await bench.post(path, {"reason": "it was paid"}, role="clerk")).status_code == 403
             assert (await bench.post(path, {"reason": "x"}, role="operator")).status_code == 422
             assert (await bench.post(path, {"reason": "it was paid"}, role="operator", actor="olga")).status_code == 200
             again = await bench.post(path, {"reason": "it was paid"}, role="operator")
             assert (again.status_code, again.json()["code"]) == (404, "no_failed_call")
-        assert (await bench.get("/ops/calls")).json()["items"] == []
+        assert (await bench.get("/v1/ops/calls")).json()["items"] == []
         bank.transfers.append("p1")  # the bank had done the work: a second transfer would be one too many
         await Caller(bench.parts)._round()
         assert bank.inquiries == ["p1"]

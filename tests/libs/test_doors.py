@@ -241,7 +241,7 @@ async def test_a_timer_that_fails_parks_and_the_others_fire(toy_bench: Make) -> 
         assert await seen(bench, "f1") == []
         assert await bench.parked() == ["toy_timer_refused: ", "behind a parked event"]
         MENDED.set()
-        answer = await bench.post("/ops/parked/f1/redrive", None, role="operator")
+        answer = await bench.post("/v1/ops/parked/f1/redrive", None, role="operator")
         assert answer.json() == {"applied": 2}
         assert await seen(bench, "f1") == ["reminded poison on 2026-02-01", "reminded z on 2026-02-01"]
 
@@ -263,7 +263,7 @@ async def test_an_answer_the_rules_reject_is_kept_for_people(toy_bench: Make) ->
         await bench.open(DAY)
         await bench.post("/payments", {"facility_id": "f1", "name": "p1"}, role="officer")
         await bench.answer("pay", 404)
-        status = (await bench.get("/ops/status")).json()
+        status = (await bench.get("/v1/ops/status")).json()
         assert status["calls"] == {"pending": 0, "unknown": 0, "failed": 1}
         assert await seen(bench, "f1") == []
 
@@ -283,46 +283,6 @@ async def test_an_answer_that_another_worker_took_meanwhile_stays_taken(toy_benc
         await bench.answer("pay", 201)
         async with bench.parts.engine.connect() as conn:
             assert (await conn.exec_driver_sql("SELECT status FROM calls")).scalar() == "done"
-
-
-async def test_poison_parks_its_key_only_and_redrive_applies_the_rest_in_order(toy_bench: Make) -> None:
-    async with toy_bench("rating") as bench:
-        await bench.open(DAY)
-        batch = [referral("f1", "a"), referral("f1", "poison"), referral("f2", "x"), referral("f1", "b")]
-        await bench.react(*batch, on=DAY)
-        await bench.react(referral("f1", "c"), referral("f2", "y"), on=DAY)
-        dump = await bench.dump()
-        assert [json.loads(line)["seen"] for line in dump["tally"]] == [["a"], ["x", "y"]]
-        assert await bench.parked() == ["toy_poison: poison", "behind a parked event", "behind a parked event"]
-        listed = (await bench.get("/ops/parked")).json()["items"]
-        assert [(row["key"], row["waiting"], row["status"]) for row in listed] == [("f1", 2, "parked")]
-        assert len((await bench.get("/ops/parked/f1")).json()["items"]) == 3
-        failing = await bench.post("/ops/parked/f1/redrive", None, role="operator")
-        assert (failing.status_code, failing.json()["code"]) == (409, "toy_poison")
-        MENDED.set()
-        done = await bench.post("/ops/parked/f1/redrive", None, role="operator")
-        assert done.json() == {"applied": 3}
-        dump = await bench.dump()
-        assert json.loads(dump["tally"][0])["seen"] == ["a", "poison", "b", "c"]
-        await bench.react(referral("f1", "d"), on=DAY)
-        assert await bench.parked() == []
-
-
-async def test_a_discarded_event_is_gone_and_what_waited_goes_on(toy_bench: Make) -> None:
-    async with toy_bench("rating") as bench:
-        await bench.open(DAY)
-        await bench.react(referral("f1", "poison"), referral("f1", "b"), on=DAY)
-        rows = (await bench.get("/ops/parked/f1")).json()["items"]
-        path = f"/ops/discarded/{rows[0]['event_id']}"
-        assert (await bench.post(path, {"reason": "x"}, role="operator")).status_code == 422
-        assert (await bench.post(path, {"reason": "test data"}, role="clerk")).status_code == 403
-        assert (await bench.post(path, {"reason": "test data"}, role="operator")).status_code == 200
-        again = await bench.post(path, {"reason": "test data"}, role="operator")
-        assert (again.status_code, again.json()["code"]) == (404, "not_parked")
-        done = await bench.post("/ops/parked/f1/redrive", None, role="operator")
-        assert done.json() == {"applied": 1}
-        dump = await bench.dump()
-        assert json.loads(dump["tally"][0])["seen"] == ["b"]
 
 
 async def test_every_kind_of_field_survives_the_shelf(toy_bench: Make) -> None:
@@ -381,7 +341,7 @@ async def test_the_status_shows_what_is_in_flight(toy_bench: Make) -> None:
     async with toy_bench("rating") as bench:
         await bench.open(DAY)
         await bench.react(referral("f1", "a"), referral("f1", "poison"), on=DAY)
-        status = (await bench.get("/ops/status")).json()
+        status = (await bench.get("/v1/ops/status")).json()
         assert (status["service"], status["open_date"], status["paused"]) == ("rating", "2026-01-05", "")
         assert status["outbox"]["depth"] == 1
         assert status["parked"] == {"parked": 1, "waiting": 0}

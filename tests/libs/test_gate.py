@@ -15,7 +15,7 @@ Make = Callable[..., Bench]
 
 
 async def test_more_requests_than_the_gate_lets_in_are_sent_away_and_may_come_again(toy_bench: Make) -> None:
-    async with toy_bench("application", requests_max=8) as bench:
+    async with toy_bench("application", requests_max=8, waiters_max=4) as bench:
         await bench.open(DAY)
         async with bench.parts.transaction() as unit:
             await unit.lock(["f1"])  # everybody inside waits for this key
@@ -69,7 +69,7 @@ async def test_a_process_that_ends_lets_nobody_in_and_says_that_it_is_not_ready(
         bench.parts.draining = True
         for answer in (
             await bench.http.get("/health/ready"),
-            await bench.get("/ops/parked"),
+            await bench.get("/v1/ops/parked"),
             await bench.post("/referrals", {"facility_id": "f1", "name": "a"}, role="officer"),
         ):
             assert (answer.status_code, answer.json()["code"]) == (503, "draining")

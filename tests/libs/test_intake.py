@@ -34,7 +34,7 @@ async def effects(bench: Bench) -> dict[str, list[str]]:
 
 async def redrive(bench: Bench, key: str = "f1") -> int:
     """Redrive a key; returns how many rows were applied."""
-    answer = await bench.post(f"/ops/parked/{key}/redrive", None, role="operator")
+    answer = await bench.post(f"/v1/ops/parked/{key}/redrive", None, role="operator")
     assert answer.status_code == 200, answer.text
     return int(answer.json()["applied"])
 
@@ -90,7 +90,7 @@ async def test_an_event_behind_a_gap_that_fails_is_named_and_not_the_one_that_fr
         await bench.deliver(poison, c)
         await bench.deliver(a)
         assert await effects(bench) == {"f1": ["a"]}
-        rows = (await bench.get("/ops/parked/f1")).json()
+        rows = (await bench.get("/v1/ops/parked/f1")).json()["items"]
         assert [(row["event_id"], row["status"]) for row in rows] == [
             (poison.event_id, "parked"),
             (c.event_id, "waiting"),
@@ -117,8 +117,8 @@ async def test_a_redrive_that_fails_half_way_blocks_the_key_at_the_new_culprit(t
     async with toy_bench("rating") as bench:
         first, second, c, d = story(bench, "poison", "poison too", "c", "d")
         await bench.deliver(first, second, c)
-        await bench.post(f"/ops/discarded/{first.event_id}", {"reason": "test"}, role="operator")
-        failing = await bench.post("/ops/parked/f1/redrive", None, role="operator")
+        await bench.post(f"/v1/ops/discarded/{first.event_id}", {"reason": "test"}, role="operator")
+        failing = await bench.post("/v1/ops/parked/f1/redrive", None, role="operator")
         assert (failing.status_code, failing.json()["code"]) == (409, "toy_poison")
         await bench.deliver(first, d)  # what was discarded does not come back
         assert await effects(bench) == {}
@@ -139,7 +139,7 @@ async def test_what_cannot_be_read_and_was_discarded_stays_discarded_when_it_is_
             await Daybreak(bench.parts).open(tick)
         assert await bench.parked() == ["undecodable", "not a tick"]
         for event_id in (broken.event_id, "undecodable:clock:7"):
-            path = f"/ops/discarded/{event_id}"
+            path = f"/v1/ops/discarded/{event_id}"
             assert (await bench.post(path, {"reason": "nobody can read it"}, role="operator")).status_code == 200
         await bench.deliver(broken)
         await Daybreak(bench.parts).open(tick)
@@ -211,11 +211,11 @@ async def test_many_that_waited_for_one_are_applied_in_transactions_of_bounded_s
 async def test_a_discard_that_comes_after_a_redrive_says_so(toy_bench: Make) -> None:
     async with toy_bench("rating") as bench:
         await bench.deliver(*story(bench, "poison"))
-        (row,) = (await bench.get("/ops/parked/f1")).json()["items"]
+        (row,) = (await bench.get("/v1/ops/parked/f1")).json()["items"]
         async with bench.parts.transaction() as unit:
             await unit.lock(["f1"])
             discarding = asyncio.create_task(
-                bench.post(f"/ops/discarded/{row['event_id']}", {"reason": "test data"}, role="operator")
+                bench.post(f"/v1/ops/discarded/{row['event_id']}", {"reason": "test data"}, role="operator")
             )
             await asyncio.sleep(0.3)  # it waits for the key, which a redrive holds
             await unit.sql("DELETE FROM parked")

@@ -31,8 +31,10 @@ Lines = Callable[[], list[dict[str, Any]]]
 @pytest.fixture
 def lines() -> Iterator[Lines]:
     """The lines logged since the last look; logging is as it was afterwards."""
-    loggers = {name: logging.getLogger(name) for name in ("", "uvicorn", "uvicorn.error", "uvicorn.access")}
+    loggers = {name: logging.getLogger(name) for name in ("", "asyncio", "uvicorn", "uvicorn.error", "uvicorn.access")}
     before = {name: (logger.handlers[:], logger.level, logger.propagate) for name, logger in loggers.items()}
+    for name in filter(None, loggers):  # as in a new process, whatever other tests of this one had them do
+        loggers[name].handlers[:], loggers[name].propagate, loggers[name].disabled = [], True, False
     out = io.StringIO()
     with redirect_stdout(out):
         configure(service="rating", replica="rating-1", level="info")

@@ -204,7 +204,7 @@ async def _without_database(process: Process, database: Proxy) -> None:
         assert time.monotonic() - begun < 2 + SLACK_SECONDS
         begun = time.monotonic()
         assert await process.health() == (503, "unavailable")
-        assert (await process.http.get("/ops/status")).status_code == 503
+        assert (await process.http.get("/v1/ops/status")).status_code == 503
         assert time.monotonic() - begun < 3 + SLACK_SECONDS
         assert (await process.http.get("/health/live")).status_code == 200
         database.set(Line.WHOLE)

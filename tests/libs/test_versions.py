@@ -152,18 +152,18 @@ async def test_pages_of_parked_keys_neither_repeat_nor_hide_one_while_others_com
             await bench.react(referral(f"f{number}", "poison"), on=DAY)
         found, cursor = [], ""
         while True:
-            page = (await bench.get(f"/ops/parked?limit=2&cursor={cursor}")).json()
+            page = (await bench.get(f"/v1/ops/parked?limit=2&cursor={cursor}")).json()
             found += [row["key"] for row in page["items"]]
             if len(found) == 2:
-                event = (await bench.get("/ops/parked/f0")).json()["items"][0]["event_id"]
-                await bench.post(f"/ops/discarded/{event}", {"reason": "in between"}, role="operator")
+                event = (await bench.get("/v1/ops/parked/f0")).json()["items"][0]["event_id"]
+                await bench.post(f"/v1/ops/discarded/{event}", {"reason": "in between"}, role="operator")
                 await bench.react(referral("late", "poison"), on=DAY)
             cursor = page["next"]
             if not cursor:
                 break
         assert found == ["f0", "f1", "f2", "f3", "f4", "late"]
         for junk in ("x", "MTIz!", "LTE=", "OTk5OTk5OTk5OTk5OTk5OTk5OTk="):
-            answer = await bench.get(f"/ops/parked?cursor={junk}")
+            answer = await bench.get(f"/v1/ops/parked?cursor={junk}")
             assert (answer.status_code, answer.json()["code"]) == (422, "cursor_invalid"), junk
 
 

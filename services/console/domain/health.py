@@ -48,7 +48,7 @@ class Health:
 
 
 def read_health(name: str, readiness: str, status: Mapping[str, Any]) -> Health:
-    """A service's `/ops/status` as facts; KeyError, TypeError or ValueError when it is not one."""
+    """A service's `/v1/ops/status` as facts; KeyError, TypeError or ValueError when it is not one."""
     outbox, parked, calls, timers = (status[part] for part in ("outbox", "parked", "calls", "timers"))
     return Health(
         name=name,

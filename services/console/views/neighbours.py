@@ -7,6 +7,7 @@ that does not come within the time limit is `unreachable`; one silent service ne
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -63,7 +64,7 @@ class Neighbours:
 
     async def _health(self, name: str, url: str) -> Health:
         try:
-            ready, status = await asyncio.gather(self._get(f"{url}/health/ready"), self._get(f"{url}/ops/status"))
+            ready, status = await asyncio.gather(self._get(f"{url}/health/ready"), self._get(f"{url}/v1/ops/status"))
             readiness = "ready" if ready.status_code == OK else "not_ready"
             if status.status_code in FORBIDDEN:
                 return Health(name=name, readiness=readiness, withheld=True)
@@ -80,7 +81,7 @@ class Neighbours:
         """The parked keys of one service, or every event of one key in the order of arrival."""
         try:
             path = f"/{quote(key, safe='')}" if key else ""
-            answer = await self._get(f"{self.urls[name]}/ops/parked{path}?limit={PAGE_ROWS_MAX}")
+            answer = await self._get(f"{self.urls[name]}/v1/ops/parked{path}?limit={PAGE_ROWS_MAX}")
             if answer.status_code != OK:
                 return Parked(name, (), str(answer.json()["code"]))
             return Parked(name, tuple(answer.json()["items"]))
@@ -89,16 +90,19 @@ class Neighbours:
 
     async def redrive(self, name: str, key: str) -> Answered:
         """Have one service apply a key's parked events again."""
-        return await self._order(f"{self.urls[name]}/ops/parked/{quote(key, safe='')}/redrive", "redriven", "applied")
+        return await self._order(
+            f"{self.urls[name]}/v1/ops/parked/{quote(key, safe='')}/redrive", "redriven", "applied"
+        )
 
     async def discard(self, name: str, event_id: str, reason: str) -> Answered:
         """Have one service drop a parked event for good."""
-        url = f"{self.urls[name]}/ops/discarded/{quote(event_id, safe='')}"
+        url = f"{self.urls[name]}/v1/ops/discarded/{quote(event_id, safe='')}"
         return await self._order(url, "discarded", "discarded", {"reason": reason})
 
     async def _order(self, url: str, done: str, field: str, body: Mapping[str, str] | None = None) -> Answered:
         try:
-            answer = await self._http.post(url, json=body, headers=self._headers, timeout=REDRIVE_SECONDS_MAX)
+            headers = {**self._headers, "Idempotency-Key": str(uuid.uuid4())}
+            answer = await self._http.post(url, json=body, headers=headers, timeout=REDRIVE_SECONDS_MAX)
             told = answer.json()
             if answer.status_code == OK:
                 return Answered(done, str(told[field]))
