@@ -35,6 +35,7 @@ def lines() -> Iterator[Lines]:
     before = {name: (logger.handlers[:], logger.level, logger.propagate) for name, logger in loggers.items()}
     for name in filter(None, loggers):  # as in a new process, whatever other tests of this one had them do
         loggers[name].handlers[:], loggers[name].propagate, loggers[name].disabled = [], True, False
+        loggers[name].setLevel(logging.NOTSET)
     out = io.StringIO()
     with redirect_stdout(out):
         configure(service="rating", replica="rating-1", level="info")
