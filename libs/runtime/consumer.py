@@ -47,6 +47,7 @@ class Consumer:
         self.paused = ""
         self._kafka: AIOKafkaConsumer | None = None
         self._applied: dict[tuple[str, int], int] = {}
+        self._settled = False
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._broken: asyncio.Event = asyncio.Event()
 
@@ -104,10 +105,16 @@ class Consumer:
         for number, tps in numbers.items():
             worker = self._tick_worker(tps) if number == CLOCK else self._worker(tps)
             self._workers[number] = asyncio.create_task(self.guard(worker))
+        self._settled = True
         self.ready.set()
 
     async def revoked(self) -> None:
-        """Stop all workers; a transaction under way is rolled back and its events are read again elsewhere."""
+        """Stop all workers; a transaction under way is rolled back and its events are read again elsewhere.
+
+        Until the next assignment no offsets are committed: those of a generation that is over would make the client
+        join once more, which begins the next rebalance, for ever.
+        """
+        self._settled = False
         stopping = list(self._workers.values())
         self._workers.clear()
         for task in stopping:
@@ -310,7 +317,7 @@ class Consumer:
                     for tp in self._kafka.assignment()
                     if (self._plain(tp.topic), tp.partition) in positions
                 }
-                if mine:
+                if mine and self._settled:
                     await self._kafka.commit(mine)
             except (KafkaError, OSError) as error:
                 self.parts.log.debug("offsets_not_shown", error=fault(error))
@@ -330,9 +337,8 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
     def __init__(self, consumer: Consumer) -> None:
         self._consumer = consumer
 
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        if revoked:
-            await self._consumer.revoked()
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - all are
+        await self._consumer.revoked()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         await self._consumer.guard(self._consumer.assigned(assigned))  # Kafka's client would only log a failure

@@ -196,7 +196,8 @@ async def _knowledge(platform: stack.Stack, service: str) -> Knowledge:
     rows: dict[str, list[str]] = {}
     async with engine.connect() as conn:
         for table in canonical:
-            found = await conn.exec_driver_sql(f"SELECT to_jsonb(t)::text FROM {table} t")
+            # A trace is of the run in which it was made.
+            found = await conn.exec_driver_sql(f"SELECT (to_jsonb(t) - 'traceparent')::text FROM {table} t")
             rows[table] = sorted(text for (text,) in found)
         events = await conn.exec_driver_sql("SELECT event_id, key, headers ->> 'ce_sequence' FROM outbox")
         outbox = sorted((event_id, key, int(sequence)) for event_id, key, sequence in events)
