@@ -38,7 +38,10 @@ END $$
 """
 
 
-LONGEST = ("tests/journeys/test_american.py", "tests/journeys/test_branch.py", "tests/journeys/test_shuffled.py")
+LONGEST = tuple(
+    f"tests/{name}.py"
+    for name in ("journeys/test_american", "journeys/test_branch", "chaos/test_short_run", "journeys/test_shuffled")
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
