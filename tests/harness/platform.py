@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from deploy.demo.journal import Entry, read_journal
 from deploy.demo.lives import Life
 from deploy.demo.opening import next_monday, open_branch
 from deploy.demo.opening import pay_out as pay_out_loans
-from deploy.demo.replay import Progress
 from deploy.local import demo, stack
 from deploy.local.process import terminate
 from libs.events.catalogue import TOPICS
@@ -94,46 +92,17 @@ def wait(work: Coroutine[Any, Any, T]) -> T:
 
 
 @contextmanager
-def playing(
-    profile: str, home: Path, replicas: int = 1, extra: Mapping[str, Mapping[str, str]] | None = None
-) -> Iterator[stack.Stack]:
+def playing(profile: str, home: Path, extra: Mapping[str, Mapping[str, str]] | None = None) -> Iterator[stack.Stack]:
     """A fresh platform below `home`."""
-    with stack.running(profile=profile, home=home, replicas=replicas, extra=extra) as platform:
+    with stack.running(profile=profile, home=home, extra=extra) as platform:
         yield platform
 
 
-def play(platform: stack.Stack, portfolio: demo.Portfolio, show: Callable[[Progress], None] = lambda _: None) -> Run:
-    """Send the portfolio through the platform, as `make demo` does; `show` is called after each day."""
-    outcome = wait(demo.play(platform, portfolio, show=show))
+def play(platform: stack.Stack, portfolio: demo.Portfolio) -> Run:
+    """Send the portfolio through the platform, as `make demo` does."""
+    outcome = wait(demo.play(platform, portfolio, show=lambda _: None))
     topics = [platform.topic_prefix + topic for topic in TOPICS]
     return Run(portfolio.lives, outcome, tuple(wait(read_journal(platform.bootstrap, topics))))
-
-
-class Killer:
-    """Kills one process of each service, first or second in turn, once a third of the lives has ended."""
-
-    def __init__(self, platform: stack.Stack, lives: int) -> None:
-        self._platform, self._lives = platform, lives
-        self.victims = [f"{service}-{1 + number % 2}" for number, service in enumerate(stack.SERVICES)]
-        self.done_then = -1
-        self.dead: dict[str, int] = {}
-
-    def look(self, progress: Progress) -> None:
-        """Called after each day; the blow falls in the middle of the next one."""
-        if self.done_then < 0 and progress.done >= self._lives // 3:
-            self.done_then = progress.done
-            asyncio.get_running_loop().call_later(0.05, self._strike)
-
-    def note(self) -> None:
-        """Look, before the platform ends, who is dead by then and of what."""
-        ended = {name: child.process.poll() for name, child in self._platform.children.items()}
-        self.dead = {name: code for name, code in ended.items() if code is not None}
-
-    def _strike(self) -> None:
-        for name in self.victims:
-            self._platform.children[name].process.send_signal(signal.SIGKILL)
-            if name.endswith("-1"):
-                self._platform.urls[name.partition("-")[0]].reverse()  # who asks only one asks the one that is left
 
 
 def pay_out(platform: stack.Stack, loans: int) -> None:

@@ -11,7 +11,7 @@ from deploy.demo import sample, sba, sba_life
 from deploy.demo.lives import Life
 from deploy.local import demo
 from deploy.local.stack import SERVICES
-from tests.harness.platform import AtWork, Killer, Rebuilt, Run, pay_out, play, playing, rebuild, wait
+from tests.harness.platform import AtWork, Rebuilt, Run, pay_out, play, playing, rebuild, wait
 from tests.harness.private import Searched, search
 
 HERE = Path(__file__).parent
@@ -24,30 +24,16 @@ SPANS = "spans.log"
 
 
 @pytest.fixture(scope="module")
-def american_and_killer(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Killer]:
-    """Every row of the file of traps and, where the public file lies beside the clone, a stratified sample of it.
-
-    On two processes of each service, of which one is killed on the way: the books are the same.
-    """
+def american(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Every row of the file of traps and, where the public file lies beside the clone, a stratified sample of it."""
     rows = list(sba.read(TRAPS))
     records = [row for row in rows if isinstance(row, sba.Record)]
     drawn = sample.stratified(sba.read(PUBLIC), PUBLIC_ROWS, SEED) if PUBLIC.exists() else None
     lives = [sba_life.life(record, SEED) for record in (*records, *(drawn.records if drawn else ()))]
     lives.sort(key=lambda life: life.applied_on)
     told = f"{len(lives)} American loans"
-    names = [f"{service}-{number}" for service in SERVICES for number in (1, 2)]
-    extra = {name: {"SESSION_TIMEOUT_MS": "3000"} for name in names}  # how soon a dead member is given up
-    with playing("us-sba", tmp_path_factory.mktemp("american"), replicas=2, extra=extra) as platform:
-        killer = Killer(platform, len(lives))
-        run = play(platform, demo.Portfolio(tuple(lives), "us-sba", told, {}), show=killer.look)
-        killer.note()
-        return run, killer
-
-
-@pytest.fixture(scope="module")
-def american(american_and_killer: tuple[Run, Killer]) -> Run:
-    """The American loans."""
-    return american_and_killer[0]
+    with playing("us-sba", tmp_path_factory.mktemp("american")) as platform:
+        return play(platform, demo.Portfolio(tuple(lives), "us-sba", told, {}))
 
 
 def fates(run: Run) -> dict[str, Life]:

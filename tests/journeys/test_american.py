@@ -1,16 +1,14 @@
-"""American loans on real servers and two processes of each service: every life ends, the books agree to the cent."""
+"""American loans on real servers and processes: every life ends, and the books agree with the file to the cent."""
 
 from __future__ import annotations
 
-import signal
 from decimal import Decimal
 
 import pytest
 
 from deploy.demo import sample, sba
-from deploy.local.stack import SERVICES
 from tests.harness.books import cells, check_file, check_run
-from tests.harness.platform import Killer, Run
+from tests.harness.platform import Run
 from tests.journeys.conftest import PUBLIC, PUBLIC_ROWS, SEED, TRAPS
 
 REJECTED_SHARE_MAX = Decimal("0.02")
@@ -40,13 +38,6 @@ def test_every_row_of_the_file_of_traps_is_finished_or_rejected_with_its_line_an
 
 def test_the_file_of_traps_reconciles_loan_by_loan_and_in_total(american: Run) -> None:
     check_file(american, TRAPS, (row for row in sba.read(TRAPS) if isinstance(row, sba.Record)))
-
-
-def test_one_of_two_processes_of_each_service_was_killed_on_the_way(american_and_killer: tuple[Run, Killer]) -> None:
-    run, killer = american_and_killer
-    assert 0 < killer.done_then < len(run.lives)
-    assert killer.dead == dict.fromkeys(killer.victims, -signal.SIGKILL)
-    assert {name.partition("-")[0] for name in killer.dead} == set(SERVICES)
 
 
 # --- real records ----------------------------------------------------------------------------------------------------
