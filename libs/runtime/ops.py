@@ -66,19 +66,14 @@ async def ready(request: Request) -> Response:
 
 
 @router.get("/v1/ops/status")
-async def status(request: Request, _: Operator) -> Response:
+async def status(request: Request, door: Operator) -> Response:
     """Outbox, parked events, calls, timers, positions: one statement, one snapshot."""
-    return Response(to_json(await account(request)), media_type="application/json")
-
-
-async def account(request: Request) -> dict[str, Any]:
-    """What a service says of itself to its operators."""
-    parts: Parts = request.app.state.parts
+    parts = door.parts
     async with asyncio.timeout(STATUS_SECONDS_MAX), borrowed(parts.engine) as driver:
         row: dict[str, Any] = dict(await driver.fetchrow(_STATUS_SQL))
     row.update(service=parts.name, paused=request.app.state.consumer.paused)
     row.update(reads=list(parts.reads), handles=sorted(parts.reactions))
-    return {name: _parsed(value) for name, value in row.items()}
+    return Response(to_json({name: _parsed(value) for name, value in row.items()}), media_type="application/json")
 
 
 @router.get("/v1/ops/applied")
