@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,6 +43,12 @@ HEAD_SECONDS_MAX = 10.0
 CONNECTIONS_MAX = 1_000
 BACKLOG_MAX = 256
 """Connections that the kernel holds for us until they are accepted."""
+ACCEPTED_AT_ONCE = 16
+"""Connections accepted in one turn of the loop: uvloop takes only one a turn from a socket, so it listens this often.
+
+With one a turn a busy loop accepts more slowly than callers come; the kernel then drops their handshakes, and they wait
+for seconds where they should be told at once to come back later.
+"""
 
 
 class Protocol(HttpToolsProtocol):
@@ -100,6 +107,12 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+def listeners(config: uvicorn.Config) -> list[socket.socket]:
+    """The one port, listened on as often as connections are to be accepted in a turn of the loop."""
+    port = config.bind_socket()
+    return [port, *(port.dup() for _ in range(1, ACCEPTED_AT_ONCE))]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code."""
     parser = argparse.ArgumentParser(prog="libs.runtime.serve", description=__doc__)
@@ -128,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         limit_concurrency=CONNECTIONS_MAX,
         backlog=BACKLOG_MAX,
     )
-    Server(config, app).run()
+    Server(config, app).run(listeners(config))
     return 0
 
 
