@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic_core import to_json
 
 EVERY = 4
 """A bug that strikes now and then strikes each fourth time."""
@@ -34,53 +37,45 @@ class _Now:
         return self._asked % self._every == 0
 
 
+def swap(owner: Any, name: str, planted: Any) -> Any:
+    """Put `planted` in the place of `owner.name` and return what was there; what no longer fits fails loudly."""
+    sound = getattr(owner, name)
+    taken, takes = (len(inspect.signature(each).parameters) for each in (sound, planted))
+    if taken != takes and not _takes_anything(planted):
+        raise TypeError(f"{name} takes {taken} arguments, what is planted {takes}")
+    setattr(owner, name, planted)
+    return sound
+
+
+def _takes_anything(function: Any) -> bool:
+    kinds = {parameter.kind for parameter in inspect.signature(function).parameters.values()}
+    return inspect.Parameter.VAR_POSITIONAL in kinds
+
+
 def answer_without_effect() -> None:
     """A command is answered with success and then rolled back."""
     from libs.runtime import http  # noqa: PLC0415 - the replica's own copy, patched before the service is loaded
 
-    first, now = http.RequestDoor._first, _Now(12)
+    now = _Now(12)
 
     class Undone(Exception):
         """Rolls back."""
 
-    async def forgetful(self: Any, command: Any, keys: Any, status: int, key: str, fingerprint: str) -> Any:
-        parts = self.parts
+    async def forgetful(self: Any, command: Any, locks: Any, status: int, fingerprint: str) -> Any:
         if "/investigations" not in self.request.url.path or not now():
-            return await first(self, command, keys, status, key, fingerprint)
-        held: list[Any] = []
+            return await first(self, command, locks, status, fingerprint)
+        done: list[Any] = []
 
-        class Spoiled:
-            """The parts of the service, whose transactions come to nothing."""
-
-            def __getattr__(self, name: str) -> Any:
-                return getattr(parts, name)
-
-            def transaction(self) -> Any:
-                from contextlib import asynccontextmanager  # noqa: PLC0415 - used here only
-
-                @asynccontextmanager
-                async def nothing() -> Any:
-                    async with parts.transaction() as unit:
-                        yield unit
-                        raise Undone
-
-                return nothing()
-
-        self.parts = Spoiled()
-
-        async def keeping(tx: Any) -> Any:
-            held.append(await command(tx))
-            return held[0]
+        async def undone(tx: Any) -> Any:
+            done.append(await command(tx))
+            raise Undone
 
         try:
-            await first(self, keeping, keys, status, key, fingerprint)
+            return await first(self, undone, locks, status, fingerprint)
         except Undone:
-            self.parts = parts
-            from pydantic_core import to_json  # noqa: PLC0415 - used here only
+            return http.Response(to_json(done[0]), status_code=status, headers={"content-type": "application/json"})
 
-            return http.Response(to_json(held[0]), status_code=status, headers={"content-type": "application/json"})
-
-    http.RequestDoor._first = forgetful  # type: ignore[method-assign]
+    first = swap(http.CommandDoor, "_first", forgetful)
 
 
 def publish_before_commit() -> None:
@@ -89,7 +84,7 @@ def publish_before_commit() -> None:
 
     from libs.runtime import tx  # noqa: PLC0415 - see above
 
-    flush, now, producers = tx.Unit.flush, _Now(10), []
+    now, producers = _Now(10), []
 
     async def early(self: Any, answer: Any = None) -> None:
         events = list(self._events)
@@ -107,14 +102,14 @@ def publish_before_commit() -> None:
         if events and answer and now():
             raise ConnectionResetError("planted: the commit fails after the events went out")
 
-    tx.Unit.flush = early  # type: ignore[method-assign]
+    flush = swap(tx.Unit, "flush", early)
 
 
 def commit_positions_early() -> None:
     """The position moves before the effects are committed, and now and then they never are."""
     from libs.runtime import consumer  # noqa: PLC0415 - see above
 
-    once, now = consumer.Consumer._once, _Now(30)
+    now = _Now(30)
 
     async def early(self: Any, arrivals: Any, culprits: Any) -> None:
         if not now():
@@ -128,7 +123,7 @@ def commit_positions_early() -> None:
                     *row,
                 )
 
-    consumer.Consumer._once = early  # type: ignore[method-assign]
+    once = swap(consumer.Consumer, "_once", early)
 
 
 def forget_the_marks() -> None:
@@ -145,28 +140,24 @@ def forget_the_marks() -> None:
         await self.apply(arrival, arrival.meta)
         self.marks.inbox.clear()
 
-    consumer.pass_by = never  # type: ignore[assignment]
-    inbound.Intake.take = take  # type: ignore[method-assign]
+    swap(consumer, "pass_by", never)
+    swap(inbound.Intake, "take", take)
     _send_twice()
 
 
 def _send_twice() -> None:
     from libs.runtime import relay  # noqa: PLC0415 - see above
 
-    send = relay.Relay._send
-
     async def twice(self: Any, producer: Any, rows: Any) -> Any:
         await send(self, producer, rows)
         return await send(self, producer, rows)
 
-    relay.Relay._send = twice  # type: ignore[method-assign]
+    send = swap(relay.Relay, "_send", twice)
 
 
 def apply_backwards() -> None:
     """A batch is applied from its end, whatever the sequences say."""
     from libs.runtime import consumer, inbound  # noqa: PLC0415 - see above
-
-    apply = consumer.Consumer.apply
 
     async def backwards(self: Any, arrivals: Any) -> None:
         await apply(self, list(reversed(arrivals)))
@@ -176,29 +167,27 @@ def apply_backwards() -> None:
         if arrival.meta and arrival.event_id not in culprits and arrival.event_id not in self._seen:
             await self.apply(arrival, arrival.meta)
 
-    consumer.Consumer.apply = backwards  # type: ignore[method-assign]
-    inbound.Intake.take = take  # type: ignore[method-assign]
+    apply = swap(consumer.Consumer, "apply", backwards)
+    swap(inbound.Intake, "take", take)
 
 
 def skip_a_sequence() -> None:
     """Now and then a number of a key's sequence is given to nobody."""
     from libs.runtime import tx  # noqa: PLC0415 - see above
 
-    add, now = tx.Unit.add_event, _Now(60)
+    now = _Now(60)
 
     def skipping(self: Any, key: str, topic: str, event_id: str, headers: Any, payload: str) -> None:
         if now():
             self._seq[key] += 1
         add(self, key, topic, event_id, headers, payload)
 
-    tx.Unit.add_event = skipping  # type: ignore[method-assign]
+    add = swap(tx.Unit, "add_event", skipping)
 
 
 def pay_without_asking() -> None:
     """A payment whose answer was lost is sent again without asking what became of it."""
     from libs.runtime import calls  # noqa: PLC0415 - see above
-
-    ask = calls.Caller._ask
 
     async def hasty(self: Any, outbound: Any, row: Any, request: Any) -> Any:
         answer = await ask(self, outbound, {**row, "before": "pending"}, request)
@@ -206,17 +195,18 @@ def pay_without_asking() -> None:
             raise ConnectionResetError("planted: the answer is lost")
         return answer
 
-    calls.Caller._ask = hasty  # type: ignore[method-assign]
+    ask = swap(calls.Caller, "_ask", hasty)
 
 
 def keep_capacity() -> None:
     """A cover that ends gives nothing back to its agreement."""
     from services.guarantee import store  # noqa: PLC0415 - see above
 
-    async def nothing(*_: object) -> None:
-        return None
+    async def never_back(tx: Any, lines: Any, before: Any, after: Any) -> None:
+        if after.held >= before.held:
+            await move(tx, lines, before, after)
 
-    store.free_cover = nothing
+    move = swap(store, "move", never_back)
 
 
 def unbalance_the_ledger() -> None:
@@ -226,34 +216,34 @@ def unbalance_the_ledger() -> None:
     from libs.kernel.money import CENT, Money  # noqa: PLC0415 - see above
     from services.incentive.domain import ledger  # noqa: PLC0415 - see above
 
-    post, now = ledger.post, _Now()
+    now = _Now()
 
     def short(*values: Any, **named: Any) -> Any:
         first, *rest = post(*values, **named)
         cent = Money(CENT, first.currency)
         return (replace(first, amount=first.amount - cent), *rest) if now() else (first, *rest)
 
-    ledger.post = short
+    post = swap(ledger, "post", short)
 
 
 def forget_a_timer() -> None:
     """Now and then a timer is not set."""
     from libs.runtime import tx  # noqa: PLC0415 - see above
 
-    add, now = tx.Unit.add_timer, _Now(10)
+    now = _Now(10)
 
     def forgetful(self: Any, timer: Any) -> None:
         if timer["kind"] != "pay.vest" or not now():
             add(self, timer)
 
-    tx.Unit.add_timer = forgetful  # type: ignore[method-assign]
+    add = swap(tx.Unit, "add_timer", forgetful)
 
 
 def invent_an_effect() -> None:
     """Now and then an event is told once more under another id, for a cause that never was."""
     from libs.runtime import tx  # noqa: PLC0415 - see above
 
-    add, now = tx.Unit.add_event, _Now()
+    now = _Now()
 
     def inventive(self: Any, key: str, topic: str, event_id: str, headers: Any, payload: str) -> None:
         add(self, key, topic, event_id, headers, payload)
@@ -262,7 +252,21 @@ def invent_an_effect() -> None:
             again = {**headers, "ce_id": other, "ce_causationid": tx.uuid7()}
             add(self, key, topic, other, again, json.dumps(json.loads(payload)))
 
-    tx.Unit.add_event = inventive  # type: ignore[method-assign]
+    add = swap(tx.Unit, "add_event", inventive)
+
+
+def park_for_nothing() -> None:
+    """Now and then the console parks an event that it could have applied."""
+    from libs.runtime import inbound  # noqa: PLC0415 - see above
+
+    now = _Now(200)
+
+    async def take(self: Any, arrival: Any, culprits: Any) -> None:
+        if self.parts.name == "console" and arrival.meta and now():
+            culprits = {**culprits, arrival.meta.id: "planted"}
+        await sound(self, arrival, culprits)
+
+    sound = swap(inbound.Intake, "take", take)
 
 
 PLANTS: dict[str, Plant] = {
@@ -277,4 +281,5 @@ PLANTS: dict[str, Plant] = {
     "pay_without_asking": Plant(pay_without_asking, ("disbursed_twice",)),
     "keep_capacity": Plant(keep_capacity, ("capacity_leaks",)),
     "forget_a_timer": Plant(forget_a_timer, ("dump_differences",)),
+    "park_for_nothing": Plant(park_for_nothing, ("left_over",)),
 }

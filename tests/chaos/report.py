@@ -101,3 +101,24 @@ def render(result: Result) -> str:
     if not result.sound:
         lines += ["**This run failed.**", "", *[f"- {line}" for line in (*result.failures, *result.missing)], ""]
     return "\n".join(lines)
+
+
+def situation(name: str, command: str, seen: Sequence[str], wrong: Sequence[str]) -> str:
+    """A page of docs/situations, from one run of a scenario alone."""
+    lines = [
+        f"# {name.capitalize()}",
+        "",
+        "This page is written by the run that it tells of, and by nothing else:",
+        "",
+        "```",
+        command,
+        "```",
+        "",
+        f"One broker, PostgreSQL, two replicas of every service. {datetime.now(UTC).date().isoformat()}.",
+        "",
+        *[f"- {line}" for line in seen],
+        "",
+    ]
+    if wrong:
+        lines += ["**This run failed.**", "", *[f"- {line}" for line in wrong], ""]
+    return "\n".join(lines)

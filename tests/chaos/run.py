@@ -187,8 +187,16 @@ def _scenario(name: str) -> int:
     print("\n".join(shown.seen))
     for line in shown.wrong:
         print(f"WRONG {line}")
+    if path := os.environ.get("REPORT"):
+        page = report.situation(name, _words("SCENARIO", "SECONDS"), shown.seen, shown.wrong)
+        Path(path).write_text(page, encoding="utf-8")
     print("NOT SOUND" if shown.wrong else "sound")
     return 1 if shown.wrong else 0
+
+
+def _words(*names: str) -> str:
+    """The command that would run this again."""
+    return " ".join(["make chaos", *(f"{name}={os.environ[name]}" for name in names if name in os.environ)])
 
 
 @contextmanager
@@ -210,11 +218,8 @@ def main() -> int:
     if name := os.environ.get("SCENARIO"):
         return _scenario(name)
     plan = read_plan(os.environ)
-    words = [
-        f"{name}={os.environ[name]}" for name in ("LIVES", "SEED", "EACH", "FAULTS", "BROKERS") if name in os.environ
-    ]
     with _home() as home:
-        result = run(plan, home, " ".join(["make chaos", *words]))
+        result = run(plan, home, _words("LIVES", "SEED", "EACH", "FAULTS", "BROKERS"))
     print("\n".join([*report.table(result.struck), "", *report.counts(result.findings), ""]))
     for name, found in result.findings.items():
         for line in found[:SHOWN_MAX]:

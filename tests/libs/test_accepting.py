@@ -40,7 +40,7 @@ def test_callers_who_wait_are_accepted_many_at_a_turn() -> None:
             caller.sendall(REQUEST)
         while len(answered_in) < CALLERS:
             turns += 1
-            time.sleep(TURN_SECONDS)  # what keeps a loop busy
+            time.sleep(TURN_SECONDS)  # noqa: ASYNC251 - this is what keeps the loop busy
             await asyncio.sleep(0)
         server.should_exit = True
         await serving
