@@ -87,8 +87,8 @@ class Rejected:
     reason: str
 
 
-class _Unusable(Exception):
-    """Leaves the reading of a row with a code and a reason; caught in `read`, never seen outside."""
+class Unusable(Exception):
+    """Leaves the reading of a row with a code and a reason."""
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(code)
@@ -107,18 +107,23 @@ def read(path: Path) -> Iterator[Record | Rejected]:
     """
     terms = replay_assumptions()
     accepted: set[str] = set()
+    for line, cells in rows(path):
+        row = cells if isinstance(cells, Rejected) else _read_row(line, cells, accepted, terms)
+        if isinstance(row, Record):
+            accepted.add(row.ref)
+        yield row
+
+
+def rows(path: Path) -> Iterator[tuple[int, dict[str, str] | Rejected]]:
+    """Each line's number and its cells by column, unread; raises as `read` does."""
     with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
         lines = enumerate(_whole_lines(stream), start=1)
         header = [name.strip() for name in _cells(next(lines, (1, b""))[1]) or []]
         if not set(COLUMNS) <= set(header):
             raise Invalid("not_sba_format", f"missing {', '.join(sorted(set(COLUMNS) - set(header)))}")
         for line, raw in lines:
-            if raw is not None and not raw.strip():
-                continue
-            row = _read_row(line, header, raw, accepted, terms)
-            if isinstance(row, Record):
-                accepted.add(row.ref)
-            yield row
+            if raw is None or raw.strip():
+                yield line, _row(line, header, raw)
 
 
 def _whole_lines(stream: Iterable[bytes]) -> Iterator[bytes | None]:
@@ -139,17 +144,18 @@ def _cells(raw: bytes | None) -> list[str] | None:
         return None
 
 
-def _read_row(
-    line: int, header: Sequence[str], raw: bytes | None, accepted: set[str], terms: Assumptions
-) -> Record | Rejected:
+def _row(line: int, header: Sequence[str], raw: bytes | None) -> dict[str, str] | Rejected:
     cells = _cells(raw)
     if cells is None:
         return Rejected(line=line, ref="", code="undecodable", reason="the line is not readable text")
     if len(cells) != len(header):
         reason = f"{len(cells)} cells instead of {len(header)}"
         return Rejected(line=line, ref="", code="malformed", reason=reason)
-    row = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
-    number = _loan_number(row["LoanNr_ChkDgt"])
+    return {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+
+
+def _read_row(line: int, row: dict[str, str], accepted: set[str], terms: Assumptions) -> Record | Rejected:
+    number = loan_number(row["LoanNr_ChkDgt"])
     if number is None:
         reason = f"{row['LoanNr_ChkDgt']!r} is no loan number"
         return Rejected(line=line, ref="", code="no_loan_number", reason=reason)
@@ -158,7 +164,7 @@ def _read_row(
         return Rejected(line=line, ref=ref, code="duplicate", reason="this loan number was already accepted")
     try:
         return _record(line, ref, row, terms)
-    except _Unusable as unusable:
+    except Unusable as unusable:
         return Rejected(line=line, ref=ref, code=unusable.code, reason=unusable.reason)
 
 
@@ -166,17 +172,17 @@ def _record(line: int, ref: str, row: dict[str, str], terms: Assumptions) -> Rec
     notes: list[str] = []
     status = row["MIS_Status"].replace(" ", "").upper()
     if status not in ("PIF", "CHGOFF"):
-        raise _Unusable("unknown_outcome" if status else "no_outcome", f"status is {row['MIS_Status']!r}")
-    approved_on = _day(row, "ApprovalDate", terms)
+        raise Unusable("unknown_outcome" if status else "no_outcome", f"status is {row['MIS_Status']!r}")
+    approved_on = day_of(row, "ApprovalDate", terms)
     if approved_on is None:
-        raise _Unusable("no_approval_date", "the loan has no day to start on")
-    amount, guaranteed = _amount(row, "GrAppv"), _amount(row, "SBA_Appv")
+        raise Unusable("no_approval_date", "the loan has no day to start on")
+    amount, guaranteed = amount_of(row, "GrAppv"), amount_of(row, "SBA_Appv")
     if not amount > amount.zero:
-        raise _Unusable("approved_not_positive", f"approved {amount}")
+        raise Unusable("approved_not_positive", f"approved {amount}")
     if not guaranteed > guaranteed.zero:
-        raise _Unusable("guarantee_not_positive", f"guaranteed {guaranteed}")
+        raise Unusable("guarantee_not_positive", f"guaranteed {guaranteed}")
     if guaranteed > amount:
-        raise _Unusable("guarantee_above_approved", f"guaranteed {guaranteed} of {amount}")
+        raise Unusable("guarantee_above_approved", f"guaranteed {guaranteed} of {amount}")
     charged_off, charged_off_on = _loss(status, row, amount, terms, notes)
     disbursed_on = _disbursed_on(row, approved_on, terms, notes)
     _check_window(disbursed_on, charged_off_on, amount, terms)
@@ -206,24 +212,24 @@ def _loss(
     status: str, row: dict[str, str], amount: Money, terms: Assumptions, notes: list[str]
 ) -> tuple[Money | None, date | None]:
     """The charge-off and its day, or neither; a status that the money contradicts is not believed."""
-    lost, lost_on = _amount(row, "ChgOffPrinGr"), _day(row, "ChgOffDate", terms)
+    lost, lost_on = amount_of(row, "ChgOffPrinGr"), day_of(row, "ChgOffDate", terms)
     if status == "PIF":
         if lost:
-            raise _Unusable("paid_with_charge_off", f"paid in full, yet {lost} charged off")
+            raise Unusable("paid_with_charge_off", f"paid in full, yet {lost} charged off")
         if lost_on:
             notes.append("charge-off-date:ignored-paid-in-full")
         return None, None
     if not lost:
-        raise _Unusable("charge_off_zero", "charged off, yet nothing was lost")
+        raise Unusable("charge_off_zero", "charged off, yet nothing was lost")
     if lost_on is None:
-        raise _Unusable("charge_off_undated", f"{lost} charged off on no day")
+        raise Unusable("charge_off_undated", f"{lost} charged off on no day")
     if lost > amount:
-        raise _Unusable("charge_off_above_approved", f"{lost} charged off of {amount}")
+        raise Unusable("charge_off_above_approved", f"{lost} charged off of {amount}")
     return lost, lost_on
 
 
 def _disbursed_on(row: dict[str, str], approved_on: date, terms: Assumptions, notes: list[str]) -> date:
-    recorded = _day(row, "DisbursementDate", terms)
+    recorded = day_of(row, "DisbursementDate", terms)
     if recorded is None:
         notes.append("disbursement-date:assumed-approval-date")
         return approved_on
@@ -234,7 +240,7 @@ def _disbursed_on(row: dict[str, str], approved_on: date, terms: Assumptions, no
 
 
 def _drawn(row: dict[str, str], amount: Money, lost: Money | None, notes: list[str]) -> Money:
-    recorded = _amount(row, "DisbursementGross")
+    recorded = amount_of(row, "DisbursementGross")
     if not recorded:
         notes.append("drawn:not-recorded-assumed-approved")
         return amount
@@ -254,14 +260,14 @@ def _check_window(disbursed_on: date, charged_off_on: date | None, amount: Money
     if charged_off_on:
         ends = max(ends, add_months(charged_off_on, sale_months))
     if ends > terms.day("dates", "last"):
-        raise _Unusable("runs_past_window", f"the loan could run until {ends}")
+        raise Unusable("runs_past_window", f"the loan could run until {ends}")
 
 
 def _first_missed(disbursed_on: date, lost_on: date, amount: Money, terms: Assumptions, notes: list[str]) -> date:
     """The due date missed: long enough before the write-off, inside the assumed tenor; Unusable without room."""
     days = (lost_on - disbursed_on).days
     if days < terms.count("overdue", "disbursed_to_charge_off_days_min"):
-        raise _Unusable("charged_off_too_soon", f"charged off {days} days after disbursement")
+        raise Unusable("charged_off_too_soon", f"charged off {days} days after disbursement")
     maturity = last_half_year_day(disbursed_on, tenor_months(amount, terms))
     preferred = half_year_days(disbursed_on, days_before(lost_on, terms.count("overdue", "preferred_days")))
     if preferred:
@@ -271,7 +277,7 @@ def _first_missed(disbursed_on: date, lost_on: date, amount: Money, terms: Assum
     latest = days_before(lost_on, terms.count("overdue", "days_min"))
     possible = half_year_days(disbursed_on, latest) or month_settlement_days(disbursed_on, latest)
     if not possible:
-        raise _Unusable("charged_off_too_soon", f"no due date fits the {days} days before the charge-off")
+        raise Unusable("charged_off_too_soon", f"no due date fits the {days} days before the charge-off")
     notes.append("first-missed:short-overdue")
     return possible[0]
 
@@ -281,7 +287,7 @@ def tenor_months(amount: Money, terms: Assumptions) -> int:
     return next(int(row["months"]) for row in terms.rows("tenors") if amount.amount <= row["amount_max"])
 
 
-def _loan_number(cell: str) -> str | None:
+def loan_number(cell: str) -> str | None:
     """Ten digits, however a spreadsheet wrote them (`8954024009`, `8954024009.0`, `8.954024009E9`), or None."""
     number = _decimal(cell)
     if number is None or number <= 0 or number.adjusted() >= LOAN_NUMBER_DIGITS or number != number.to_integral_value():
@@ -298,15 +304,15 @@ def _decimal(cell: str) -> Decimal | None:
     return number if number.is_finite() else None
 
 
-def _amount(row: dict[str, str], name: str) -> Money:
+def amount_of(row: dict[str, str], name: str) -> Money:
     """Dollars; a blank is zero, anything else that is no plausible amount is Unusable."""
     number = _decimal(row[name]) if row[name] else Decimal(0)
     if number is None or number.adjusted() > AMOUNT_DIGITS or number < 0:
-        raise _Unusable("bad_amount", f"{name} is {row[name]!r}")
+        raise Unusable("bad_amount", f"{name} is {row[name]!r}")
     return Money(number, CURRENCY)
 
 
-def _day(row: dict[str, str], name: str, terms: Assumptions) -> date | None:
+def day_of(row: dict[str, str], name: str, terms: Assumptions) -> date | None:
     """The day in any of the four formats of the file; None for a blank, Unusable outside the file's span."""
     cell = row[name]
     if not cell:
@@ -314,7 +320,7 @@ def _day(row: dict[str, str], name: str, terms: Assumptions) -> date | None:
     first, last = terms.day("dates", "first"), terms.day("dates", "last")
     day = parse_day(cell, first.year)
     if day is None or not first <= day <= last:
-        raise _Unusable("bad_date", f"{name} is {cell!r}")
+        raise Unusable("bad_date", f"{name} is {cell!r}")
     return day
 
 

@@ -12,13 +12,15 @@ import pytest
 from libs.events.guarantee import LayerOf, ShareOf
 from libs.kernel.errors import Invalid
 from libs.kernel.money import Money
-from services.guarantee.domain.agreement import Agreement, ShareSource, hold_for, in_force, sign
+from services.guarantee.domain.agreement import Agreement, ShareSource, agreed_split, hold_for, in_force, sign
+from services.guarantee.domain.sharing import parts_of
 from services.guarantee.domain.terms import (
     Binding,
     BindTiming,
     Cap,
     Coverage,
     Leg,
+    Limits,
     Measure,
     Signature,
     Trigger,
@@ -147,3 +149,33 @@ def test_the_partners_bear_at_most_their_maximum_inclusive(most: str, admitted: 
     else:
         with pytest.raises(Invalid, match="shares_above_maximum"):
             replace(AGREED, share_max=Decimal(most))
+
+
+@pytest.mark.parametrize(
+    ("amount", "guaranteed", "bank"), [("100.00", "80.00", "20.00"), ("100.01", "80.00", "20.01"), ("250", "80", "170")]
+)
+def test_a_maximum_of_one_loan_is_inclusive_and_the_rest_is_the_banks(amount: str, guaranteed: str, bank: str) -> None:
+    limited = replace(AGREED, limits=Limits(cover_max=Decimal(80)))
+    loan = Money(Decimal(amount), "CNY")
+    sharing, held = agreed_split(limited, loan)
+    assert held == hold_for(limited, loan) == Money(Decimal(guaranteed), "CNY")
+    parts = {part.party: part.amount.amount for part in parts_of(loan, sharing.shares)}
+    assert parts["bank"] == Decimal(bank)
+    assert parts["guarantor"] == Decimal("40.00")
+
+
+def test_a_maximum_of_one_loan_bounds_a_named_amount_too() -> None:
+    limited = replace(NAMED, limits=Limits(cover_max=Decimal(80)))
+    assert hold_for(limited, Money(Decimal(100), "CNY")) == Money(Decimal(80), "CNY")
+
+
+def test_a_maximum_of_one_loan_does_not_cut_into_layers() -> None:
+    layer = LayerOf(up_to=Decimal("0.1"), shares=shares(guarantor="1"))
+    with pytest.raises(Invalid, match="layers_with_maximum"):
+        replace(
+            AGREED,
+            bank_share_min=Decimal(0),
+            share_max=Decimal(1),
+            layers=(layer,),
+            limits=Limits(cover_max=Decimal(80)),
+        )

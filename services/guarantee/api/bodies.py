@@ -95,8 +95,9 @@ class BindingIn(Terms):
 
 
 class LimitsIn(Terms):
-    """The most for one obligor and one group over all banks, and newly in one year."""
+    """The most of one loan, for one obligor and one group over all banks, and newly in one year."""
 
+    cover_max: Amount | None = None
     obligor_max: Amount | None = None
     group_max: Amount | None = None
     year_max: Amount | None = None

@@ -18,7 +18,7 @@ from typing import Any
 from libs.events.guarantee import LayerOf, ShareOf
 from libs.kernel.errors import Invalid, NotAllowed, Refused
 from libs.kernel.money import Money
-from services.guarantee.domain.sharing import BANK, Sharing, bank_share, partners_part
+from services.guarantee.domain.sharing import BANK, Sharing, bank_share, cut, least, partners_part, parts_of
 from services.guarantee.domain.terms import (
     Adopting,
     Binding,
@@ -185,9 +185,26 @@ def hold_for(agreement: Agreement, amount: Money) -> Money:
     """The most that the partners can come to guarantee of `amount`: what capacity must have room for."""
     match agreement.share_source:
         case ShareSource.AGREEMENT:
-            return partners_part(amount, agreement.sharing, amount)
+            most = partners_part(amount, agreement.sharing, amount)
         case ShareSource.ANSWER:
-            return amount * agreement.share_max
+            most = amount * agreement.share_max
+    bound = agreement.limits.cover_max
+    return most if bound is None else least(most, Money(bound, amount.currency))
+
+
+def agreed_split(agreement: Agreement, amount: Money) -> tuple[Sharing, Money]:
+    """How a loss on `amount` is shared under the agreement's own table, and what of it the partners guarantee.
+
+    Where the limit of one cover cuts the partners' part, the ratio is that of the amounts that are left.
+    """
+    guaranteed = hold_for(agreement, amount)
+    if guaranteed == partners_part(amount, agreement.sharing, amount):
+        return agreement.sharing, guaranteed
+    parts, above = cut(parts_of(amount, agreement.shares), guaranteed)
+    amounts = {part.party: part.amount for part in parts}
+    amounts[BANK] += above
+    shares = (ShareOf(party=party, weight=part.amount) for party, part in amounts.items())
+    return Sharing(shares=tuple(shares)), guaranteed
 
 
 def direct_payer(agreement: Agreement) -> str:
@@ -206,6 +223,8 @@ def _check_shares(agreement: Agreement) -> None:
         raise Invalid(
             "layers_not_rising", f"{agreement.code}: each layer ends above the one before it, below the whole"
         )
+    if agreement.layers and agreement.limits.cover_max is not None:
+        raise Invalid("layers_with_maximum", f"{agreement.code}: a maximum of one loan would cut into the layers")
     kept = bank_share(agreement.sharing)
     if kept < agreement.bank_share_min:
         raise Invalid("bank_share_below_minimum", f"{agreement.code}: the bank keeps {kept} of a loss")

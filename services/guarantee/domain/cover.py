@@ -19,9 +19,9 @@ from libs.events.guarantee import (
 )
 from libs.kernel.errors import Refused
 from libs.kernel.money import CENT, Money
-from services.guarantee.domain.agreement import Adoption, Agreement, ShareSource, hold_for
+from services.guarantee.domain.agreement import Adoption, Agreement, ShareSource, agreed_split, hold_for
 from services.guarantee.domain.capacity import Applicant, Holding, Line
-from services.guarantee.domain.sharing import Sharing, bank_share, partners_part, shares_by_amount
+from services.guarantee.domain.sharing import Sharing, bank_share, shares_by_amount
 from services.guarantee.domain.terms import Adopting
 
 
@@ -312,7 +312,7 @@ def _within(file: CoverFile, amount: Money, adoption: Adoption) -> bool:
 def _offered(cover: Cover, agreement: Agreement, answer: CoverAnswer) -> tuple[Sharing, Money]:
     match agreement.share_source:
         case ShareSource.AGREEMENT:
-            return agreement.sharing, partners_part(cover.amount, agreement.sharing, cover.amount)
+            return agreed_split(agreement, cover.amount)
         case ShareSource.ANSWER:
             named = answer.guaranteed or cover.amount.zero
             return Sharing(shares=shares_by_amount(cover.partner, named, cover.amount)), named

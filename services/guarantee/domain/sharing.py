@@ -97,10 +97,10 @@ def final_split(
     parts = layered_parts(shared, sharing, covered)
     own = parts_of(loss.whole - shared, _TO_BANK)
     if coverage.ceiling is not None:
-        parts, above = _cut(parts, partners_part(covered, sharing, covered) * coverage.ceiling)
+        parts, above = cut(parts, partners_part(covered, sharing, covered) * coverage.ceiling)
         own = (*own, *parts_of(above, _TO_BANK))
     if payable_max is not None:
-        parts, above = _cut(parts, payable_max)
+        parts, above = cut(parts, payable_max)
         own = (*own, *parts_of(above, excess or _TO_BANK))
     return summed([*parts, *own], loss.principal.currency)
 
@@ -130,15 +130,7 @@ def between(amount: Money, low: Money, high: Money) -> Money:
     return least(amount, high) - least(amount, low)
 
 
-def summed(parts: Iterable[PartOf], currency: str) -> tuple[PartOf, ...]:
-    """One part per party, in the order in which the parties first appear."""
-    sums: dict[str, Money] = {}
-    for part in parts:
-        sums[part.party] = sums.get(part.party, Money(Decimal(0), currency)) + part.amount
-    return tuple(PartOf(party=party, amount=amount) for party, amount in sums.items())
-
-
-def _cut(parts: tuple[PartOf, ...], most: Money) -> tuple[tuple[PartOf, ...], Money]:
+def cut(parts: tuple[PartOf, ...], most: Money) -> tuple[tuple[PartOf, ...], Money]:
     """The parts with the partners' together no more than `most`, each cut in proportion; and what was cut off."""
     borne = without_bank(parts)
     kept = least(borne, most)
@@ -146,6 +138,14 @@ def _cut(parts: tuple[PartOf, ...], most: Money) -> tuple[tuple[PartOf, ...], Mo
         return parts, borne.zero
     amounts = split(kept, {part.party: part.amount.amount for part in parts if part.party != BANK})
     return tuple(PartOf(party=p.party, amount=amounts.get(p.party, p.amount)) for p in parts), borne - kept
+
+
+def summed(parts: Iterable[PartOf], currency: str) -> tuple[PartOf, ...]:
+    """One part per party, in the order in which the parties first appear."""
+    sums: dict[str, Money] = {}
+    for part in parts:
+        sums[part.party] = sums.get(part.party, Money(Decimal(0), currency)) + part.amount
+    return tuple(PartOf(party=party, amount=amount) for party, amount in sums.items())
 
 
 def _weight_of_bank(shares: Sequence[ShareOf]) -> Decimal:

@@ -136,8 +136,12 @@ class Binding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The most a partner guarantees for one obligor and one group, over all banks, and newly in one year."""
+    """The most a partner guarantees of one loan, for one obligor and one group over all banks, and newly in one year.
 
+    What a loan's guaranteed part exceeds `cover_max` by is the bank's.
+    """
+
+    cover_max: Decimal | None = None
     obligor_max: Decimal | None = None
     group_max: Decimal | None = None
     year_max: Decimal | None = None
