@@ -16,6 +16,7 @@ app = FastAPI(title="Guarantee partner stand-in")
 app.add_middleware(Misbehaviour)
 _book: dict[str, Decimal] = {}
 _covers: dict[str, dict[str, Any]] = {}
+_quotes: dict[str, dict[str, Any]] = {}
 _claims: dict[str, dict[str, Any]] = {}
 
 
@@ -79,6 +80,26 @@ async def show_cover(reference: str) -> dict[str, Any]:
     if reference not in _covers:
         raise HTTPException(404)
     return _covers[reference]
+
+
+@app.post("/quotes")
+async def quote(request: CoverRequest) -> dict[str, Any]:
+    """Quote what the book allows, at the rate of the agreement."""
+    guaranteed = _book.get(request.facility_ref, Decimal(0))
+    answer = {
+        "offered": guaranteed > 0,
+        "guaranteed": f"{guaranteed:.2f}",
+        "reason": "" if guaranteed else "no_appetite",
+    }
+    return _quotes.setdefault(request.reference, answer)
+
+
+@app.get("/quotes/{reference}")
+async def show_quote(reference: str) -> dict[str, Any]:
+    """The quote given to a reference; 404 when it never arrived."""
+    if reference not in _quotes:
+        raise HTTPException(404)
+    return _quotes[reference]
 
 
 @app.post("/claims")

@@ -86,7 +86,8 @@ class ConsentRevoked:
 class ApplicationSubmitted:
     """A customer manager registered the application with the security and the cover it wants.
 
-    `agreement` is the code of the guarantee agreement asked for; empty means no cover is wanted.
+    `agreement` is the code of the guarantee agreement asked for; empty means no cover is wanted, `any`
+    that guarantee chooses among the agreements that fit.
     """
 
     facility_id: str

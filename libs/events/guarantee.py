@@ -49,6 +49,31 @@ class CoverRequested:
     amount: Money
 
 
+@_event("quote.received")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteReceived:
+    """A partner that was asked for a quote would guarantee so much at so much of it a year, within its agreement."""
+
+    facility_id: str
+    quote_id: str
+    agreement: str
+    partner: str
+    premium_rate: Decimal
+    guaranteed: Money
+
+
+@_event("quote.declined")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteDeclined:
+    """A partner that was asked for a quote has none: its reason, ours about its figures, or that it never answered."""
+
+    facility_id: str
+    quote_id: str
+    agreement: str
+    partner: str
+    reason: str
+
+
 @_event("capacity.reserved")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapacityReserved:

@@ -71,6 +71,8 @@ WORDS = {
     "partner": "the guarantee company or insurer",
     "parts": "who has which part; they sum to the whole",
     "partners": "the partners it names; empty: for our own use alone",
+    "quote_id": "the request for a quote",
+    "premium_rate": "of the guaranteed part, a year, as a fraction",
     "party": "the bank, or a partner by its code",
     "payee": "who is paid, by its code",
     "payer": "who pays",

@@ -15,8 +15,9 @@ from pydantic import BaseModel, Field, ValidationError
 from libs.kernel.money import Money
 from libs.runtime.calls import Answer, Outbound
 from libs.runtime.tx import Tx
-from services.guarantee.commands import claims, covers
+from services.guarantee.commands import claims, covers, routing
 from services.guarantee.domain.cover import CoverAnswer
+from services.guarantee.domain.routing import Quote
 
 OK, NOT_FOUND = 200, 404
 M = TypeVar("M", bound=BaseModel)
@@ -27,6 +28,15 @@ class CoverWord(BaseModel):
     """The partner's answer to a cover request."""
 
     accepted: bool
+    guaranteed: Annotated[Decimal, Field(ge=0, lt=Decimal("1e12"), decimal_places=2, allow_inf_nan=False)] | None = None
+    reason: Reason = ""
+
+
+class QuoteWord(BaseModel):
+    """The partner's answer to a request for a quote; what it leaves out is as in its agreement."""
+
+    offered: bool
+    premium_rate: Annotated[Decimal, Field(ge=0, le=1, decimal_places=6, allow_inf_nan=False)] | None = None
     guaranteed: Annotated[Decimal, Field(ge=0, lt=Decimal("1e12"), decimal_places=2, allow_inf_nan=False)] | None = None
     reason: Reason = ""
 
@@ -63,6 +73,21 @@ async def cover_answered(tx: Tx, _: str, request: dict[str, Any], answer: Answer
     await covers.take_cover_answer(tx, request["facility_id"], taken)
 
 
+async def request_quote(http: httpx.AsyncClient, _: str, request: dict[str, Any]) -> Answer:
+    return _read(await http.post("/quotes", json=request["body"]), QuoteWord)
+
+
+async def inquire_quote(http: httpx.AsyncClient, reference: str, _: dict[str, Any]) -> Answer | None:
+    return _known(await http.get(f"/quotes/{reference}"), QuoteWord)
+
+
+async def quote_answered(tx: Tx, reference: str, request: dict[str, Any], answer: Answer) -> None:
+    word = _word(answer, QuoteWord) or QuoteWord(offered=False, reason="request_rejected")
+    guaranteed = None if word.guaranteed is None else Money(word.guaranteed, request["body"]["currency"])
+    quote = Quote(offered=word.offered, premium_rate=word.premium_rate, guaranteed=guaranteed, reason=word.reason)
+    await routing.take_quote(tx, request["facility_id"], reference, quote)
+
+
 async def send_claim(http: httpx.AsyncClient, _: str, request: dict[str, Any]) -> Answer:
     return _read(await http.post("/claims", json=request["body"]), ClaimWord)
 
@@ -96,6 +121,7 @@ async def payment_answered(tx: Tx, _: str, request: dict[str, Any], answer: Answ
 
 PARTNERS: dict[str, Outbound] = {
     "partner.cover": Outbound(target="partner", send=request_cover, inquire=inquire_cover, answered=cover_answered),
+    "partner.quote": Outbound(target="partner", send=request_quote, inquire=inquire_quote, answered=quote_answered),
     "partner.claim": Outbound(target="partner", send=send_claim, inquire=inquire_claim, answered=claim_answered),
     "partner.claim_payment": Outbound(
         target="partner", send=ask_payment, inquire=ask_payment, answered=payment_answered

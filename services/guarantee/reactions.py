@@ -16,19 +16,19 @@ from libs.events.envelope import Meta
 from libs.events.rating import InformationDisputed, InformationVerified, RatingAssigned
 from libs.runtime.service import Reactions
 from libs.runtime.tx import Tx
-from services.guarantee.commands import claims, covers
+from services.guarantee.commands import claims, covers, requests
 
 
 async def application_submitted(tx: Tx, event: ApplicationSubmitted, _: Meta) -> None:
-    await covers.note_application(tx, event)
+    await requests.note_application(tx, event)
 
 
 async def information_checked(tx: Tx, event: InformationVerified | InformationDisputed, _: Meta) -> None:
-    await covers.note_size(tx, event)
+    await requests.note_size(tx, event)
 
 
 async def rating_assigned(tx: Tx, event: RatingAssigned, _: Meta) -> None:
-    await covers.note_rating(tx, event)
+    await requests.note_rating(tx, event)
 
 
 async def application_refused(tx: Tx, event: ApplicationRefused, _: Meta) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import groupby
 
 from sqlalchemy import CheckConstraint, Column, Numeric, Table, Text
 
@@ -15,7 +16,7 @@ from libs.kernel.money import Money
 from libs.runtime.shelf import Shelf
 from libs.runtime.tables import service_metadata
 from libs.runtime.tx import Tx
-from services.guarantee.domain.agreement import Adoption, Agreement, Partner
+from services.guarantee.domain.agreement import Adoption, Agreement, Partner, in_force
 from services.guarantee.domain.cap import CapBook
 from services.guarantee.domain.capacity import Bound, Exposure, Holding, Line, PoolKind, Standing, counted, why_no_room
 from services.guarantee.domain.cash import CashLeg
@@ -23,6 +24,7 @@ from services.guarantee.domain.claim import Claim
 from services.guarantee.domain.cover import Cover, CoverFile
 from services.guarantee.domain.health import TrackRecord
 from services.guarantee.domain.loan import CoveredLoan
+from services.guarantee.domain.routing import Routing
 from services.guarantee.domain.suspension import Suspension
 
 metadata = service_metadata()
@@ -39,6 +41,7 @@ COVERS = Shelf(metadata, "covers", Cover, id="cover_id")
 LOANS = Shelf(metadata, "loans", CoveredLoan, id="loan_id")
 CLAIMS = Shelf(metadata, "claims", Claim, id="claim_id")
 LEGS = Shelf(metadata, "legs", CashLeg, id="leg_id")
+ROUTINGS = Shelf(metadata, "routings", Routing, id="facility_id")
 
 Table(
     "pools",
@@ -73,6 +76,17 @@ WHERE p.pool = t.pool
 async def take_turn(tx: Tx) -> None:
     """Wait for the turn to decide on room; it is held until this transaction ends."""
     await tx.sql(_TURN_SQL)
+
+
+async def agreements_in_force(tx: Tx, currency: str) -> tuple[Agreement, ...]:
+    """The version in force today of every agreement in a currency, by code."""
+    rows = await tx.sql("SELECT * FROM agreements WHERE currency = $1 ORDER BY code, effective", currency)
+    found = []
+    for _, versions in groupby((AGREEMENTS.load(row) for row in rows), lambda version: version.code):
+        version = in_force(tuple(versions), tx.date)
+        if version is not None:
+            found.append(version)
+    return tuple(found)
 
 
 async def reserve(tx: Tx, bounds: Sequence[Bound], asked: Holding) -> str:

@@ -17,7 +17,8 @@ from services.guarantee.domain.claim import Claim
 from services.guarantee.domain.cover import Cover, CoverFile
 from services.guarantee.domain.health import TrackRecord
 from services.guarantee.domain.loan import CoveredLoan
-from services.guarantee.store import AGREEMENTS, CLAIMS, COVERS, FILES, LEGS, LOANS, RECORDS
+from services.guarantee.domain.routing import Routing
+from services.guarantee.store import AGREEMENTS, CLAIMS, COVERS, FILES, LEGS, LOANS, RECORDS, ROUTINGS
 
 _AGREEMENTS_SQL = """
 SELECT a.*, p.reserved, p.bound, p.active, s.since AS suspended_since
@@ -29,11 +30,15 @@ WHERE a.code IN ({codes}) ORDER BY a.code, a.effective
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FacilityView:
-    """The facts that came, and what was made of them; `cover` is absent while the facts are incomplete."""
+    """The facts that came, and what was made of them; `cover` is absent while the facts are incomplete.
+
+    `routing` is the search for a partner, where the application named none; it is the bank's own affair.
+    """
 
     file: CoverFile
     cover: Cover | None
     loans: tuple[CoveredLoan, ...]
+    routing: Routing | None
     claims: tuple[Claim, ...]
     reimbursements: tuple[CashLeg, ...]
 
@@ -62,10 +67,12 @@ async def facility(tx: Tx, facility_id: str, party: str = "") -> FacilityView:
     cover = next(iter(await tx.of(COVERS, facility_id)), None)
     if party and (cover is None or cover.partner != party):
         raise NotFound("not_found", f"no {CoverFile.__name__} {facility_id}")
+    routing = await tx.find(ROUTINGS, facility_id)
     return FacilityView(
         file=await tx.get(FILES, facility_id),
         cover=cover,
         loans=await tx.of(LOANS, facility_id),
+        routing=None if party else routing,
         claims=await tx.of(CLAIMS, facility_id),
         reimbursements=await tx.of(LEGS, facility_id),
     )

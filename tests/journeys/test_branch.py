@@ -55,6 +55,8 @@ NEVER_IN_THE_GENERATED_BRANCH = {
     "partner.reinstated": "its agreements name no triggers, and nobody suspends a partner",
     "partner.suspended": "its agreements name no triggers, and nobody suspends a partner",
     "partner.warned": "its agreements name no triggers",
+    "quote.declined": "every borrower there names the agreement",
+    "quote.received": "every borrower there names the agreement",
     "reguarantee.overdue": "its agreements name no days for those behind the guarantor",
     "reguarantee.reimbursed": "its agreements name no days for those behind the guarantor",
     "claim.denied": "its partners accept every claim on a cover they gave",

@@ -92,6 +92,7 @@ class BindingIn(Terms):
     file_days: Days = 0
     hold_days: Days = 0
     drawdowns_max: Annotated[int, Field(ge=1, le=1000)] = 1
+    quoted: bool = False
 
 
 class LimitsIn(Terms):

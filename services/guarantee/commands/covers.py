@@ -1,20 +1,20 @@
-"""Ask for a cover when its facts are complete, bind what the partner agrees to, and give capacity back at the end."""
+"""Hold capacity for a cover, bind what the partner agrees to, follow what is drawn, give capacity back at the end."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
-from libs.events.application import ApplicationRefused, ApplicationSubmitted, LoanDisbursed, RepaymentReceived
-from libs.events.rating import InformationDisputed, InformationVerified, RatingAssigned
+from libs.events.application import ApplicationRefused, LoanDisbursed, RepaymentReceived
 from libs.kernel.errors import NotFound
 from libs.kernel.money import Money
 from libs.runtime.tx import Tx
 from services.guarantee.commands.records import keep_loan, note
 from services.guarantee.domain import loan as drawn
 from services.guarantee.domain import premium
-from services.guarantee.domain.agreement import Adoption, Agreement, hold_for, in_force
+from services.guarantee.domain.agreement import Adoption, Agreement, hold_for
 from services.guarantee.domain.capacity import Bound, Holding, LimitTerms, bounds_for, too_old
 from services.guarantee.domain.claim import OPEN, claim_open, claim_paid
 from services.guarantee.domain.cover import (
@@ -24,15 +24,11 @@ from services.guarantee.domain.cover import (
     CoverState,
     CoverTerms,
     ask_partner,
-    cover_wanted,
     drop_cover,
     expire_hold,
     hold_cover,
-    refuse_cover,
     release_cover,
     settle_answer,
-    why_not_eligible,
-    with_application,
 )
 from services.guarantee.domain.health import throttled
 from services.guarantee.domain.loan import CoveredLoan
@@ -59,28 +55,13 @@ HOLD_EXPIRES, FILING_ENDS = "hold.expires", "filing.ends"
 ACCEPTED = CoverAnswer(accepted=True, guaranteed=None, reason="")
 
 
-async def note_application(tx: Tx, event: ApplicationSubmitted) -> None:
-    """Keep what the application asks for; ask the partner if the rating came first."""
-    await _save_and_request(tx, with_application(await _file(tx, event.facility_id), event, tx.org))
-
-
-async def note_size(tx: Tx, event: InformationVerified | InformationDisputed) -> None:
-    """Keep the size class that was found; it comes before the grade."""
-    tx.put(FILES, replace(await _file(tx, event.facility_id), size_class=event.size_class))
-
-
-async def note_rating(tx: Tx, event: RatingAssigned) -> None:
-    """Keep the grade; ask the partner if the application is known."""
-    await _save_and_request(tx, replace(await _file(tx, event.facility_id), grade=event.grade))
-
-
 async def note_refusal(tx: Tx, event: ApplicationRefused) -> None:
     """The application was refused, so no cover will be needed: what was held or bound goes back."""
-    tx.put(FILES, replace(await _file(tx, event.facility_id), application_refused=True))
+    tx.put(FILES, replace(await file_of(tx, event.facility_id), application_refused=True))
     cover = await cover_of(tx, event.facility_id)
     if cover is not None:
         dropped, events = drop_cover(cover)
-        await _settle(tx, cover, dropped, events)
+        await settle(tx, cover, dropped, events)
 
 
 async def take_cover_answer(tx: Tx, facility_id: str, answer: CoverAnswer) -> None:
@@ -93,7 +74,7 @@ async def take_cover_answer(tx: Tx, facility_id: str, answer: CoverAnswer) -> No
         answer = replace(answer, accepted=False, reason="agreement_suspended")
     settled, events = settle_answer(cover, agreement, answer, terms.terms)
     tx.cancel_timer(HOLD_EXPIRES, ref=cover.cover_id)
-    await _settle(tx, cover, settled, events, policy=terms.ref)
+    await settle(tx, cover, settled, events, policy=terms.ref)
 
 
 async def expire(tx: Tx, cover_id: str, facility_id: str) -> None:
@@ -101,7 +82,7 @@ async def expire(tx: Tx, cover_id: str, facility_id: str) -> None:
     cover = await known_cover(tx, facility_id)
     if cover.cover_id == cover_id:
         expired, events = expire_hold(cover)
-        await _settle(tx, cover, expired, events)
+        await settle(tx, cover, expired, events)
 
 
 async def activate_cover(tx: Tx, event: LoanDisbursed) -> None:
@@ -114,7 +95,7 @@ async def activate_cover(tx: Tx, event: LoanDisbursed) -> None:
     terms = tx.policy(premium.PremiumTerms, "guarantee/premium")
     loan, due = premium.charge_premium(loan, cover, agreement, tx.date, terms.terms)
     await keep_loan(tx, agreement, None, loan)
-    await _settle(tx, cover, active, (activated,))
+    await settle(tx, cover, active, (activated,))
     if due is not None:
         tx.publish(due, policy=terms.ref)
     if loan.file_by is not None:
@@ -140,7 +121,7 @@ async def end_filing(tx: Tx, loan_id: str, facility_id: str) -> None:
     cover = await known_cover(tx, facility_id)
     freed, removed, event = drawn.remove_unfiled(cover, loan)
     await keep_loan(tx, await terms_of(tx, cover), loan, removed)
-    await _settle(tx, cover, freed, (event,))
+    await settle(tx, cover, freed, (event,))
 
 
 async def pay_premium(tx: Tx, facility_id: str, amount: Money) -> Cover:
@@ -165,7 +146,7 @@ async def note_repayment(tx: Tx, event: RepaymentReceived) -> None:
     cover = await known_cover(tx, event.facility_id)
     lower, repaid = drawn.run_down(cover, loan, event.outstanding)
     await keep_loan(tx, await terms_of(tx, cover), loan, repaid)
-    await _settle(tx, cover, lower)
+    await settle(tx, cover, lower)
 
 
 async def release_when_over(tx: Tx, cover: Cover) -> None:
@@ -179,7 +160,7 @@ async def release_when_over(tx: Tx, cover: Cover) -> None:
     for loan in loans:
         await keep_loan(tx, agreement, loan, replace(loan, guaranteed=loan.guaranteed.zero))
     released, events = release_cover(cover)
-    await _settle(tx, cover, released, events)
+    await settle(tx, cover, released, events)
 
 
 async def cover_of(tx: Tx, facility_id: str) -> Cover | None:
@@ -219,11 +200,17 @@ async def known_loan(tx: Tx, facility_id: str, loan_id: str) -> CoveredLoan:
     return loan
 
 
-async def _file(tx: Tx, facility_id: str) -> CoverFile:
+async def adoption_of(tx: Tx, agreement: Agreement, branch: str) -> Adoption | None:
+    """How a branch adopted the agreement, if it did."""
+    return await tx.find(ADOPTIONS, f"{agreement.code}/{branch}")
+
+
+async def file_of(tx: Tx, facility_id: str) -> CoverFile:
+    """What is known of a facility so far."""
     return await tx.find(FILES, facility_id) or CoverFile(facility_id=facility_id)
 
 
-async def _settle(tx: Tx, before: Cover, after: Cover, events: tuple[Any, ...] = (), *, policy: str = "") -> None:
+async def settle(tx: Tx, before: Cover, after: Cover, events: tuple[Any, ...] = (), *, policy: str = "") -> None:
     """Save the cover, count what it now holds, and tell what happened."""
     if after == before:
         return
@@ -233,32 +220,14 @@ async def _settle(tx: Tx, before: Cover, after: Cover, events: tuple[Any, ...] =
         tx.publish(body, policy=policy)
 
 
-async def _save_and_request(tx: Tx, file: CoverFile) -> None:
-    """Save the facts; the first time they are complete, take capacity and ask the partner, or refuse the cover."""
-    tx.put(FILES, file)
-    amount = cover_wanted(file)
-    if amount is None or await cover_of(tx, file.facility_id) is not None:
-        return
-    await take_turn(tx)
-    terms = tx.policy(CoverTerms, "guarantee/cover")
-    versions = await tx.of(AGREEMENTS, file.agreement or "")
-    agreement = in_force(versions, tx.date)
-    if agreement is None:
-        reason = "agreement_not_in_force" if versions else "agreement_unknown"
-    else:
-        adoption = await tx.find(ADOPTIONS, f"{agreement.code}/{file.branch}")
-        reason = why_not_eligible(file, amount, agreement, adoption, terms.terms)
-        if not reason and await is_suspended(tx, agreement.code):
-            reason = "agreement_suspended"
-        reason = reason or await _hold(tx, file, agreement, amount, adoption)
-    if reason:
-        cover, refused = refuse_cover(file, amount, tx.new_id("cover"), reason)
-        tx.put(COVERS, cover)
-        tx.publish(refused, policy=terms.ref)
+async def hold(
+    tx: Tx, file: CoverFile, agreement: Agreement, amount: Money, premium_rate: Decimal | None = None
+) -> str:
+    """Take capacity for the cover and go on with it; the code of what left no room, empty when it was taken.
 
-
-async def _hold(tx: Tx, file: CoverFile, agreement: Agreement, amount: Money, adoption: Adoption | None) -> str:
-    """Take capacity for the cover and go on with it; the code of what left no room, empty when it was taken."""
+    The turn must have been taken. `premium_rate` is a quote's, None where the agreement's own holds.
+    """
+    adoption = await adoption_of(tx, agreement, file.branch)
     limits = tx.policy(LimitTerms, "guarantee/limits")
     record = await tx.find(RECORDS, agreement.code)
     partner = await tx.get(PARTNERS, agreement.partner_id)
@@ -283,7 +252,7 @@ async def _hold(tx: Tx, file: CoverFile, agreement: Agreement, amount: Money, ad
     if reason:
         return reason
     lines = tuple(bound.line for bound in bounds)
-    cover, reserved = hold_cover(file, agreement, amount, tx.new_id("cover"), lines)
+    cover, reserved = hold_cover(file, agreement, amount, tx.new_id("cover"), lines, premium_rate)
     if agreement.binding.timing is BindTiming.BEFORE_APPROVAL:
         tx.publish(ask_partner(cover), policy=limits.ref)
     tx.put(COVERS, cover)

@@ -34,6 +34,8 @@ from services.guarantee.domain.terms import (
     Trigger,
 )
 
+RESERVED = "any"
+
 
 class ShareSource(StrEnum):
     """Where the shares of a cover come from: the agreement's own table, or the amount the partner's answer names."""
@@ -241,6 +243,7 @@ def _check_ratios(agreement: Agreement, *ratios: tuple[ShareOf, ...]) -> None:
 
 
 def _check_terms(agreement: Agreement) -> None:
+    _check_binding(agreement)
     if agreement.ref != version_ref(agreement.code, agreement.effective):
         raise Invalid("version_misnamed", f"{agreement.ref} is not {agreement.code} from {agreement.effective}")
     if agreement.cap is not None and agreement.cap.excess:
@@ -251,10 +254,6 @@ def _check_terms(agreement: Agreement) -> None:
         raise Invalid("measure_named_twice", agreement.code)
     if agreement.premium_rate_max is not None and agreement.premium_rate > agreement.premium_rate_max:
         raise Invalid("premium_above_ceiling", f"{agreement.code}: at most {agreement.premium_rate_max} a year")
-    if (agreement.binding.timing is BindTiming.FILED) != (agreement.binding.file_days > 0):
-        raise Invalid("filing_days_missing", f"{agreement.code}: drawdowns are filed within a number of days, or never")
-    if agreement.binding.timing is BindTiming.FILED and agreement.share_source is ShareSource.ANSWER:
-        raise Invalid("nobody_answers", f"{agreement.code}: a batch partner answers no single request")
     legs = [leg.party for leg in agreement.legs]
     parties, payer = _parties(agreement), direct_payer(agreement)
     if payer == BANK or payer not in parties:
@@ -262,6 +261,18 @@ def _check_terms(agreement: Agreement) -> None:
     behind = parties - {BANK, payer}
     if len(set(legs)) != len(legs) or not set(legs) <= behind:
         raise Invalid("legs_of_strangers", f"{agreement.code}: those behind the direct payer are {sorted(behind)}")
+
+
+def _check_binding(agreement: Agreement) -> None:
+    """How a cover comes about must be possible."""
+    binding = agreement.binding
+    filed = binding.timing is BindTiming.FILED
+    if agreement.code == RESERVED:
+        raise Invalid("code_reserved", f"{RESERVED} asks for whichever agreement fits")
+    if filed != (binding.file_days > 0):
+        raise Invalid("filing_days_missing", f"{agreement.code}: drawdowns are filed within a number of days, or never")
+    if filed and (agreement.share_source is ShareSource.ANSWER or binding.quoted):
+        raise Invalid("nobody_answers", f"{agreement.code}: a batch partner answers no single request")
 
 
 def _parties(agreement: Agreement) -> set[str]:

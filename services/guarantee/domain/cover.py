@@ -48,7 +48,7 @@ class CoverFile:
     """What other services said about one facility, in whatever order it came.
 
     `agreement` is None until the application is known and empty when no cover is wanted; `grade` is empty until rated.
-    `branch` is the organisation that took the application in.
+    `branch` is the organisation that took the application in, `pd` the probability of default that came with the grade.
     """
 
     facility_id: str
@@ -64,6 +64,7 @@ class CoverFile:
     product: str = ""
     tenor_months: int = 0
     annual_rate: Decimal = Decimal(0)
+    pd: Decimal = Decimal(0)
 
     @property
     def applicant(self) -> Applicant:
@@ -76,7 +77,8 @@ class Cover:
     """One cover under the version `terms` of its agreement; `shares` and `layers` say how a loss will be split.
 
     `held` is what it takes of capacity now, `active` the part of that for what was disbursed and is not repaid, `used`
-    all that was ever drawn under it in `drawdowns`. `lines` are the pools in which it counts.
+    all that was ever drawn under it in `drawdowns`. `lines` are the pools in which it counts. `premium_rate` is the
+    yearly rate that was quoted, None where the agreement's own holds.
     """
 
     cover_id: str
@@ -96,6 +98,7 @@ class Cover:
     layers: tuple[LayerOf, ...] = ()
     lines: tuple[Line, ...] = ()
     reason: str = ""
+    premium_rate: Decimal | None = None
 
     @property
     def sharing(self) -> Sharing:
@@ -166,7 +169,12 @@ def why_not_eligible(
 
 
 def hold_cover(
-    file: CoverFile, agreement: Agreement, amount: Money, cover_id: str, lines: tuple[Line, ...]
+    file: CoverFile,
+    agreement: Agreement,
+    amount: Money,
+    cover_id: str,
+    lines: tuple[Line, ...],
+    premium_rate: Decimal | None = None,
 ) -> tuple[Cover, CapacityReserved]:
     """The capacity for the most that the partners can come to guarantee is taken."""
     held = hold_for(agreement, amount)
@@ -184,6 +192,7 @@ def hold_cover(
         active=amount.zero,
         used=amount.zero,
         lines=lines,
+        premium_rate=premium_rate,
     )
     named = {"facility_id": cover.facility_id, "cover_id": cover_id, "agreement": agreement.code}
     return cover, CapacityReserved(**named, amount=held)

@@ -23,7 +23,8 @@ class TrackRecord:
 
     `disbursed` is what partners ever stood for, `balance` what they stand for now, `in_arrears` the part of it that is
     overdue; `recovered` the partners' part. `late` counts payments that had to be asked for again, `warned` names the
-    measures that have been warned of.
+    measures that have been warned of. `behind` is what those behind the direct payer ever owed it, `behind_late` what
+    of it is owed past its day.
     """
 
     code: str
@@ -35,6 +36,8 @@ class TrackRecord:
     premiums: Money
     paid: Money
     recovered: Money
+    behind: Money
+    behind_late: Money
     claims_decided: int = 0
     claims_denied: int = 0
     payments: int = 0
@@ -65,6 +68,8 @@ def new_record(agreement: Agreement) -> TrackRecord:
         premiums=none,
         paid=none,
         recovered=none,
+        behind=none,
+        behind_late=none,
     )
 
 
@@ -81,6 +86,11 @@ def value_of(record: TrackRecord, measure: Measure) -> Decimal | None:
             return _over(Decimal(record.claims_denied), Decimal(record.claims_decided))
         case Measure.LATE_PAYMENT_RATE:
             return _over(Decimal(record.late), Decimal(record.payments))
+
+
+def arrears_behind(record: TrackRecord) -> Decimal | None:
+    """What those behind the partner owe it past its day, of all they ever owed; None while they never owed anything."""
+    return _over(record.behind_late.amount, record.behind.amount)
 
 
 def with_payment(record: TrackRecord, claim: Claim) -> TrackRecord:
@@ -125,10 +135,17 @@ def judge(record: TrackRecord, triggers: tuple[Trigger, ...], suspended_for: str
 
 def throttled(agreement: Agreement, record: TrackRecord | None) -> Agreement:
     """The agreement with the capacity that is left to it while it is warned of."""
-    if record is None:
-        return agreement
+    return (
+        agreement
+        if record is None
+        else replace(agreement, capacity=agreement.capacity * throttle_of(agreement, record))
+    )
+
+
+def throttle_of(agreement: Agreement, record: TrackRecord) -> Decimal:
+    """What is left to an agreement that is warned of, 0 to 1; all of it while it is not."""
     left = [t.throttle_to for t in agreement.triggers if _reached(record, t.measure, t.warn_at)]
-    return replace(agreement, capacity=agreement.capacity * min(left, default=Decimal(1)))
+    return min(left, default=Decimal(1))
 
 
 def _reached(record: TrackRecord, measure: Measure, level: Decimal | None) -> bool:

@@ -32,9 +32,8 @@ def charge_premium(
     loan: CoveredLoan, cover: Cover, agreement: Agreement, on: date, terms: PremiumTerms
 ) -> tuple[CoveredLoan, PremiumDue | None]:
     """The premium for what was really drawn; due at once, by whom the agreement names."""
-    premium = premium_for(
-        partners_part(loan.amount, cover.sharing, loan.amount), agreement.premium_rate, on, loan.maturity, terms
-    )
+    rate = agreement.premium_rate if cover.premium_rate is None else cover.premium_rate
+    premium = premium_for(partners_part(loan.amount, cover.sharing, loan.amount), rate, on, loan.maturity, terms)
     if not premium:
         return loan, None
     event = PremiumDue(

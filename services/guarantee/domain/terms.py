@@ -125,13 +125,14 @@ class Binding:
     """How a cover comes about. A hold expires when the partner has not answered in `hold_days` (0: never).
 
     `file_days` after disbursement a batch drawdown must have been filed. After `drawdowns_max` drawdowns what is left
-    undrawn goes back.
+    undrawn goes back. A `quoted` agreement lets the bank ask for a quote before it chooses.
     """
 
     timing: BindTiming = BindTiming.BEFORE_APPROVAL
     file_days: int = 0
     hold_days: int = 0
     drawdowns_max: int = 1
+    quoted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,132 @@
+"""Find a partner for a request that names none: quotes where agreements allow it, then the best that can bind.
+
+An agreement suspended, changed or filled up between a quote and the choice is passed over for the next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from libs.kernel.errors import NotFound
+from libs.kernel.money import Money
+from libs.runtime.tx import Tx
+from services.guarantee.commands.covers import adoption_of, hold, is_suspended
+from services.guarantee.domain import routing as rules
+from services.guarantee.domain.agreement import Agreement, in_force
+from services.guarantee.domain.cover import CoverFile, CoverTerms, cover_wanted, refuse_cover, why_not_eligible
+from services.guarantee.domain.routing import Offer, OfferState, Quote, Routing, RoutingTerms
+from services.guarantee.store import AGREEMENTS, COVERS, FILES, RECORDS, ROUTINGS, agreements_in_force, take_turn
+
+QUOTES_END = "quotes.end"
+
+
+async def find_partner(tx: Tx, file: CoverFile, amount: Money) -> None:
+    """Look at every agreement in force; where quotes may be asked wait for them, else choose at once."""
+    await take_turn(tx)
+    terms = tx.policy(RoutingTerms, "guarantee/routing")
+    offers, quoted = [], set()
+    for agreement in await agreements_in_force(tx, file.currency):
+        reason = await why_not(tx, file, amount, agreement)
+        if reason:
+            offers.append(rules.unfit(agreement, reason))
+            continue
+        record = await tx.find(RECORDS, agreement.code)
+        offers.append(rules.standing_offer(agreement, record, file.pd, terms.terms))
+        if agreement.binding.quoted:
+            quoted.add(agreement.code)
+    marked = rules.ask_quotes(tuple(offers), frozenset(quoted), terms.terms.quotes_max)
+    wait = any(offer.state is OfferState.ASKED for offer in marked)
+    until = tx.date + timedelta(days=terms.terms.quote_days) if wait else None
+    asked = tuple(_asked(tx, file, amount, offer) for offer in marked)
+    routing = Routing(
+        facility_id=file.facility_id, policy=terms.ref, pd=file.pd, asked_on=tx.date, until=until, offers=asked
+    )
+    if until is None:
+        await _choose(tx, routing)
+        return
+    tx.put(ROUTINGS, routing)
+    tx.timer(QUOTES_END, ref=file.facility_id, key=file.facility_id, due=until)
+
+
+async def take_quote(tx: Tx, facility_id: str, quote_id: str, quote: Quote) -> None:
+    """A partner answered; with the last answer the choice is made. A quote after the choice changes nothing."""
+    routing = await tx.get(ROUTINGS, facility_id)
+    terms = tx.policy(RoutingTerms, "guarantee/routing", routing.asked_on)
+    offer = next((offer for offer in routing.offers if offer.quote_id == quote_id), None)
+    amount = (await tx.get(FILES, facility_id)).amount
+    if offer is None or amount is None:
+        raise NotFound("no_quote_asked", quote_id)
+    agreement = await tx.get(AGREEMENTS, offer.terms)
+    heard, event = rules.hear(routing, quote_id, quote, agreement, amount, terms.terms)
+    if event is None:
+        return
+    tx.put(ROUTINGS, heard)
+    tx.publish(event, policy=terms.ref)
+    if not heard.waiting:
+        tx.cancel_timer(QUOTES_END, ref=facility_id)
+        await _choose(tx, heard)
+
+
+async def end_quotes(tx: Tx, ref: str, facility_id: str) -> None:
+    """The days for quotes are over: choose among what there is."""
+    routing = await tx.get(ROUTINGS, ref)
+    if routing.closed:
+        return
+    heard, events = rules.give_up_waiting(routing)
+    for event in events:
+        tx.publish(event, key=facility_id, policy=routing.policy)
+    await _choose(tx, heard)
+
+
+async def why_not(tx: Tx, file: CoverFile, amount: Money, agreement: Agreement) -> str:
+    """The code of what rules a request out under this agreement; empty when capacity may be looked for."""
+    terms = tx.policy(CoverTerms, "guarantee/cover")
+    adoption = await adoption_of(tx, agreement, file.branch)
+    reason = why_not_eligible(file, amount, agreement, adoption, terms.terms)
+    return reason or ("agreement_suspended" if await is_suspended(tx, agreement.code) else "")
+
+
+def _asked(tx: Tx, file: CoverFile, amount: Money, offer: Offer) -> Offer:
+    """The offer with its quote asked for, where it is one of those to ask."""
+    if offer.state is not OfferState.ASKED:
+        return offer
+    quote_id = tx.new_id("quote")
+    body = {
+        "reference": quote_id,
+        "agreement": offer.agreement,
+        "facility_ref": file.facility_id,
+        "amount": str(amount.amount),
+        "currency": amount.currency,
+        "tenor_months": file.tenor_months,
+        "annual_rate": str(file.annual_rate),
+        "business_date": tx.date.isoformat(),
+    }
+    request = {"facility_id": file.facility_id, "body": body}
+    tx.call("partner.quote", key=file.facility_id, reference=quote_id, request=request)
+    return replace(offer, quote_id=quote_id)
+
+
+async def _choose(tx: Tx, routing: Routing) -> None:
+    """Take the best offer whose agreement still binds and has room; none left means no cover."""
+    await take_turn(tx)
+    file = await tx.get(FILES, routing.facility_id)
+    amount = cover_wanted(file)
+    if amount is None:  # the application was refused meanwhile
+        tx.put(ROUTINGS, replace(routing, closed=True))
+        return
+    for offer in rules.ranked(routing.offers):
+        agreement = in_force(await tx.of(AGREEMENTS, offer.agreement), tx.date)
+        if agreement is None or agreement.ref != offer.terms:
+            reason = "terms_changed"
+        else:
+            rate = offer.premium_rate if offer.state is OfferState.QUOTED else None
+            reason = await why_not(tx, file, amount, agreement) or await hold(tx, file, agreement, amount, rate)
+        if not reason:
+            tx.put(ROUTINGS, rules.chosen(routing, offer))
+            return
+        routing = rules.passed_over(routing, offer, reason)
+    tx.put(ROUTINGS, replace(routing, closed=True))
+    cover, refused = refuse_cover(file, amount, tx.new_id("cover"), "no_agreement_fits")
+    tx.put(COVERS, cover)
+    tx.publish(refused, policy=routing.policy)
