@@ -48,18 +48,20 @@ class Journaled(Client):
         command = {"service": service, "path": path, "actor": actor, "key": key}
         sent: dict[str, Any] = {"at": "sent", **command}
         self.journal.append(sent)
+        answer = await super().post(service, path, body, actor=actor, role=role, org=org, key=key)
+        sent["answer"] = answer  # a referral's facility is known only now
+        self.journal.append({"at": "answered", **command, "answer": answer})
+        return answer
+
+    async def _answered(self, service: str, path: str, send: Any) -> dict[str, Any]:
         for _ in range(REFUSED_TOKENS_MAX):
             try:
-                answer = await super().post(service, path, body, actor=actor, role=role, org=org, key=key)
+                return await super()._answered(service, path, send)
             except Unexpected as refusal:
                 if f"{service} {path}: 401 " not in str(refusal):
                     raise
                 self.turned_away += 1
                 await asyncio.sleep(0.2)
-            else:
-                sent["answer"] = answer  # a referral's facility is known only now
-                self.journal.append({"at": "answered", **command, "answer": answer})
-                return answer
         raise Unexpected(f"{service} {path}: every replica refuses the token")
 
 
