@@ -77,7 +77,8 @@ class CapacityReleased:
 class CoverBound:
     """The partner agreed: the guaranteed amount and the shares in which a loss will be split.
 
-    Where layers bear the first part of a loss, `shares` is for what lies above them. `terms` is the version agreed.
+    Where layers bear the first part of a loss, `shares` is for what lies above them. `terms` is the version agreed;
+    `conditions` are what the partner made its yes subject to, by code.
     """
 
     facility_id: str
@@ -89,6 +90,7 @@ class CoverBound:
     shares: tuple[ShareOf, ...]
     layers: tuple[LayerOf, ...] = ()
     terms: str = ""
+    conditions: tuple[str, ...] = ()
 
 
 @_event("cover.refused")
@@ -117,6 +119,17 @@ class CoverActivated:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoverFiled:
     """A batch drawdown was filed with the partner within the days that the agreement gives the bank."""
+
+    facility_id: str
+    cover_id: str
+    loan_id: str
+    amount: Money
+
+
+@_event("cover.confirmed")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverConfirmed:
+    """The partner confirmed a batch drawdown that was filed with it."""
 
     facility_id: str
     cover_id: str

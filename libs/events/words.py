@@ -9,6 +9,7 @@ WORDS = {
     "collateral_id": "one piece of security",
     "claim_id": "the claim on the partners",
     "case_id": "the accountability case",
+    "conditions": "what the yes is subject to, by code",
     "consent_id": "the borrower's consent",
     "contract_id": "the loan contract",
     "borrower_id": "the borrower, by a number that says nothing of the person",

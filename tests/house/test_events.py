@@ -51,6 +51,7 @@ EXTERNAL = {
     "capacity.released.v1": "the partners' limits are watched by people",
     "cover.activated.v1": "the partner's own book",
     "cover.filed.v1": "the partner's own book",
+    "cover.confirmed.v1": "the bank's list of drawdowns that need no second look",
     "cover.removed.v1": "risk control: the drawdown stands without its cover",
     "premium.due.v1": "core banking collects it",
     "premium.paid.v1": "the partner's own book",

@@ -10,6 +10,7 @@ from libs.events.guarantee import LayerOf, ShareOf
 from libs.runtime.http import Day, MoneyIn
 from services.guarantee.domain import terms
 from services.guarantee.domain.agreement import Agreement, ShareSource, version_ref
+from services.guarantee.domain.capacity import Exposure
 from services.guarantee.domain.claim_rules import Demand
 from services.guarantee.domain.sharing import BANK, Loss
 
@@ -187,6 +188,7 @@ class AgreementIn(BaseModel):
     cap: CapIn | None = None
     triggers: Annotated[list[TriggerIn], Field(max_length=5)] = []
     adopting: terms.Adopting = terms.Adopting.EVERY_BRANCH
+    contact: terms.Contact = terms.Contact.WE_CALL
     premium_product: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9._-]*$")] = ""
     premium_rate_max: Fraction | None = None
 
@@ -222,6 +224,7 @@ class AgreementIn(BaseModel):
             cap=None if self.cap is None else _cap(self.cap),
             triggers=tuple(terms.Trigger(**trigger.model_dump()) for trigger in self.triggers),
             adopting=self.adopting,
+            contact=self.contact,
             premium_product=self.premium_product,
             premium_rate_max=self.premium_rate_max,
             drafted_by=drafted_by,
@@ -294,6 +297,18 @@ class ExposureIn(BaseModel):
     obligor: Code
     related_group: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")] = ""
     outside: MoneyIn
+
+    def exposure(self, partner_id: str) -> Exposure:
+        """What `partner_id` reports, as the domain knows it."""
+        return Exposure(
+            exposure_id=f"{partner_id}/{self.obligor}",
+            partner_id=partner_id,
+            obligor=self.obligor,
+            related_group=self.related_group,
+            currency=self.outside.currency,
+            outside=self.outside.money(),
+            as_of=self.as_of,
+        )
 
 
 class ClaimIn(BaseModel):

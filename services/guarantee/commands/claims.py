@@ -10,7 +10,7 @@ from datetime import date
 
 from libs.events.application import LoanClosed, LoanCured, LoanOverdue, RecoveryReceived
 from libs.events.guarantee import RecoveryShared
-from libs.kernel.errors import NotFound
+from libs.kernel.errors import Invalid, NotFound, Refused
 from libs.kernel.money import Money
 from libs.runtime.tx import Tx
 from services.guarantee.commands.caps import book_of, give_cap_back, use_cap
@@ -33,6 +33,7 @@ from services.guarantee.domain.claim_rules import Basis, ClaimFault, Demand, fau
 from services.guarantee.domain.cover import Cover
 from services.guarantee.domain.health import with_denial, with_payment, with_recovery
 from services.guarantee.domain.loan import CoveredLoan, claimable_on, share_recovery
+from services.guarantee.domain.terms import Contact
 from services.guarantee.store import CLAIMS, LOANS, take_turn
 
 CLAIM_DUE, PAYMENT_DUE = "claim.due", "claim.payment"
@@ -89,7 +90,7 @@ async def file_claim(tx: Tx, facility_id: str, loan_id: str, demand: Demand) -> 
 
 async def accept_claim(tx: Tx, facility_id: str, claim_id: str) -> None:
     """The partner accepted; its payment is asked after on the last day it has."""
-    claim = await _claim(tx, facility_id, claim_id)
+    claim = await known_claim(tx, facility_id, claim_id)
     if claim.state is ClaimState.WITHDRAWN:  # cured while the partner was deciding: nobody will pay or wait
         return
     cover = await known_cover(tx, claim.facility_id)
@@ -104,7 +105,7 @@ async def accept_claim(tx: Tx, facility_id: str, claim_id: str) -> None:
 
 async def deny_claim(tx: Tx, facility_id: str, claim_id: str, reason: str) -> None:
     """The partner will not pay: the loss and every recovery on it stay with the bank."""
-    claim = await _claim(tx, facility_id, claim_id)
+    claim = await known_claim(tx, facility_id, claim_id)
     if claim.state is ClaimState.WITHDRAWN:
         return
     denied, event = rules.deny_claim(claim, reason)
@@ -114,8 +115,15 @@ async def deny_claim(tx: Tx, facility_id: str, claim_id: str, reason: str) -> No
 
 
 async def ask_payment(tx: Tx, claim_id: str, facility_id: str) -> None:
-    """The payment is due: ask the partner whether it paid. Each time asked is a call of its own."""
-    claim = await _claim(tx, facility_id, claim_id)
+    """The payment is due: ask the partner whether it paid. Each time asked is a call of its own.
+
+    A partner that calls us has had its days, and was not asked: what it did not report has not come.
+    """
+    claim = await known_claim(tx, facility_id, claim_id)
+    agreement = await terms_of(tx, await known_cover(tx, facility_id))
+    if agreement.contact is Contact.PARTNER_CALLS:
+        await miss_payment(tx, facility_id, claim_id, tx.date)
+        return
     reference = f"{claim_id}/{claim.rechecks}" if claim.rechecks else claim_id
     request = {"facility_id": facility_id, "claim_id": claim_id, "on": tx.date.isoformat()}
     tx.call("partner.claim_payment", key=facility_id, reference=reference, request=request)
@@ -126,7 +134,7 @@ async def take_payment(tx: Tx, facility_id: str, claim_id: str, receipt: str) ->
 
     Raises Refused when the claim was withdrawn meanwhile: people must send that money back.
     """
-    claim = await _claim(tx, facility_id, claim_id)
+    claim = await known_claim(tx, facility_id, claim_id)
     paid, event = rules.pay_claim(claim, receipt)
     tx.put(CLAIMS, paid)
     tx.publish(event)
@@ -138,7 +146,7 @@ async def take_payment(tx: Tx, facility_id: str, claim_id: str, receipt: str) ->
 
 async def miss_payment(tx: Tx, facility_id: str, claim_id: str, asked_on: date) -> None:
     """The partner had not paid on the day it was asked for: ask again later, and give up after the last time."""
-    claim = await _claim(tx, facility_id, claim_id)
+    claim = await known_claim(tx, facility_id, claim_id)
     if claim.state is ClaimState.WITHDRAWN:
         return
     terms = tx.policy(rules.ClaimTerms, "guarantee/claim")
@@ -161,12 +169,20 @@ async def share_or_hold_recovery(tx: Tx, event: RecoveryReceived) -> None:
     if rules.claim_open(claims, loan.loan_id) is not None:
         tx.put(LOANS, replace(loan, waiting=(*loan.waiting, event.amount)))
     elif (paid := rules.claim_paid(claims, loan.loan_id)) is not None:
-        cover = await known_cover(tx, loan.facility_id)
-        agreement = await terms_of(tx, cover)
-        shared, body = _share(loan, paid, cover, agreement, event.amount)
-        tx.put(LOANS, shared)
-        tx.publish(body)
-        await note(tx, agreement, lambda record: with_recovery(record, body.parts))
+        await _share_out(tx, loan, paid, event.amount)
+
+
+async def report_recovery(tx: Tx, facility_id: str, loan_id: str, amount: Money, receipt: str) -> CoveredLoan:
+    """The partner recovered money after it paid: shared like any recovery; raises Refused before, or for it twice."""
+    loan = await known_loan(tx, facility_id, loan_id)
+    paid = rules.claim_paid(await tx.of(CLAIMS, facility_id), loan_id)
+    if paid is None:
+        raise Refused("claim_not_paid", f"nothing was paid on {loan_id}, so nothing is the partner's to recover")
+    if receipt in loan.reported:
+        raise Refused("receipt_counted", f"{receipt} was reported before")
+    if amount.currency != loan.currency:
+        raise Invalid("currency_mismatch", f"{loan_id} is in {loan.currency}")
+    return await _share_out(tx, replace(loan, reported=(*loan.reported, receipt)), paid, amount)
 
 
 async def close_loan(tx: Tx, event: LoanClosed) -> None:
@@ -180,6 +196,14 @@ async def close_loan(tx: Tx, event: LoanClosed) -> None:
     if event.outcome == "repaid":
         await _drop_claim(tx, loan)
     await release_when_over(tx, await known_cover(tx, loan.facility_id))
+
+
+async def known_claim(tx: Tx, facility_id: str, claim_id: str) -> Claim:
+    """The claim of this id under the facility; raises NotFound."""
+    for claim in await tx.of(CLAIMS, facility_id):
+        if claim.claim_id == claim_id:
+            return claim
+    raise NotFound("no_claim", claim_id)
 
 
 async def _decide(tx: Tx, demand: Demand, cover: Cover, loan: CoveredLoan) -> ClaimDecision:
@@ -206,7 +230,8 @@ async def _decide(tx: Tx, demand: Demand, cover: Cover, loan: CoveredLoan) -> Cl
     if book is not None:
         await use_cap(tx, agreement, claim, book)
     tx.cancel_timer(CLAIM_DUE, ref=loan.loan_id)
-    _send(tx, claim)
+    if agreement.contact is Contact.WE_CALL:
+        _send(tx, claim)
     return ClaimDecision(claim_id=claim.claim_id)
 
 
@@ -227,18 +252,21 @@ def _send(tx: Tx, claim: Claim) -> None:
     tx.call("partner.claim", key=claim.facility_id, reference=claim.claim_id, request=request)
 
 
+async def _share_out(tx: Tx, loan: CoveredLoan, paid: Claim, amount: Money) -> CoveredLoan:
+    cover = await known_cover(tx, loan.facility_id)
+    agreement = await terms_of(tx, cover)
+    shared, body = _share(loan, paid, cover, agreement, amount)
+    tx.put(LOANS, shared)
+    tx.publish(body)
+    await note(tx, agreement, lambda record: with_recovery(record, body.parts))
+    return shared
+
+
 def _share(
     loan: CoveredLoan, paid: Claim, cover: Cover, agreement: Agreement, amount: Money
 ) -> tuple[CoveredLoan, RecoveryShared]:
     ratio = rules.loss_ratio(paid, cover)
     return share_recovery(loan, paid.parts, ratio, agreement.liability.recovery_rank, amount)
-
-
-async def _claim(tx: Tx, facility_id: str, claim_id: str) -> Claim:
-    for claim in await tx.of(CLAIMS, facility_id):
-        if claim.claim_id == claim_id:
-            return claim
-    raise NotFound("no_claim", claim_id)
 
 
 async def _drop_claim(tx: Tx, loan: CoveredLoan) -> None:

@@ -25,6 +25,7 @@ from services.guarantee.domain.terms import (
     BindTiming,
     Cap,
     ClaimRules,
+    Contact,
     Coverage,
     Eligibility,
     Leg,
@@ -90,6 +91,7 @@ class Agreement:
     cap: Cap | None = None
     triggers: tuple[Trigger, ...] = ()
     adopting: Adopting = Adopting.EVERY_BRANCH
+    contact: Contact = Contact.WE_CALL
     premium_product: str = ""
     premium_rate_max: Decimal | None = None
     drafted_by: str = ""

@@ -111,7 +111,7 @@ def _fault_of_place(demand: Demand, basis: Basis) -> ClaimFault | None:
         ClaimFault.FOREIGN_CURRENCY: any(amount.currency != loan.currency for amount in amounts),
         ClaimFault.WRONG_PARTNER: demand.partner != basis.cover.partner,
         ClaimFault.CLAIMED_BEFORE: basis.claimed_before,
-        ClaimFault.DRAWDOWN_NOT_FILED: loan.file_by is not None and loan.filed_on is None,
+        ClaimFault.DRAWDOWN_NOT_FILED: loan.file_by is not None and (loan.filed_on is None or bool(loan.removed)),
         ClaimFault.AGREEMENT_SUSPENDED: suspended,
     }
     return next((fault for fault, is_so in broken.items() if is_so), None)

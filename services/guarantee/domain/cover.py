@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
@@ -76,7 +77,8 @@ class Cover:
     """One cover under the version `terms` of its agreement; `shares` and `layers` say how a loss will be split.
 
     `held` is what it takes of capacity now, `active` the part of that for what was disbursed and is not repaid, `used`
-    all that was ever drawn under it in `drawdowns`. `lines` are the pools in which it counts.
+    all that was ever drawn under it in `drawdowns`. `lines` are the pools in which it counts. The partner was asked on
+    `asked_on` and made its yes subject to `conditions`.
     """
 
     cover_id: str
@@ -96,6 +98,8 @@ class Cover:
     layers: tuple[LayerOf, ...] = ()
     lines: tuple[Line, ...] = ()
     reason: str = ""
+    asked_on: date | None = None
+    conditions: tuple[str, ...] = ()
 
     @property
     def sharing(self) -> Sharing:
@@ -116,6 +120,7 @@ class CoverAnswer:
     accepted: bool
     guaranteed: Money | None
     reason: str
+    conditions: tuple[str, ...] = ()
 
 
 def cover_wanted(file: CoverFile) -> Money | None:
@@ -243,6 +248,7 @@ def settle_answer(
         guaranteed=guaranteed,
         shares=sharing.shares,
         layers=sharing.layers,
+        conditions=answer.conditions,
     )
     event = CoverBound(
         facility_id=cover.facility_id,
@@ -254,6 +260,7 @@ def settle_answer(
         shares=sharing.shares,
         layers=sharing.layers,
         terms=cover.terms,
+        conditions=answer.conditions,
     )
     return bound, (event,)
 

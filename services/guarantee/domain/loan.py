@@ -9,6 +9,7 @@ from decimal import Decimal
 from libs.events.application import LoanDisbursed
 from libs.events.guarantee import (
     CoverActivated,
+    CoverConfirmed,
     CoverFiled,
     CoverRemoved,
     PartOf,
@@ -29,7 +30,8 @@ class CoveredLoan:
     """One loan under a cover; `guaranteed` is the partners' part of what is outstanding, as capacity counts it.
 
     `waiting` are recoveries that came while a claim was open and are not yet shared. `file_by` is the last day to file
-    a batch drawdown, `filed_on` the day it was filed.
+    a batch drawdown, `filed_on` the day it was filed, `confirmed_on` the day the partner confirmed it; `removed` says
+    why it struck it off. `reported` are the receipts of what the partner recovered itself.
     """
 
     loan_id: str
@@ -47,6 +49,9 @@ class CoveredLoan:
     overdue_since: date | None = None
     file_by: date | None = None
     filed_on: date | None = None
+    confirmed_on: date | None = None
+    removed: str = ""
+    reported: tuple[str, ...] = ()
     closed: bool = False
     waiting: tuple[Money, ...] = ()
     shared: Money
@@ -114,14 +119,43 @@ def file_drawdown(loan: CoveredLoan, on: date) -> tuple[CoveredLoan, CoverFiled]
     return replace(loan, filed_on=on), event
 
 
+def confirm_drawdown(loan: CoveredLoan, on: date) -> tuple[CoveredLoan, CoverConfirmed]:
+    """The partner confirms what was filed with it; raises Refused when it was not filed, or is decided already."""
+    _require_undecided(loan)
+    event = CoverConfirmed(
+        facility_id=loan.facility_id, cover_id=loan.cover_id, loan_id=loan.loan_id, amount=loan.amount
+    )
+    return replace(loan, confirmed_on=on), event
+
+
+def remove_filed(cover: Cover, loan: CoveredLoan, reason: str) -> tuple[Cover, CoveredLoan, CoverRemoved]:
+    """The partner strikes a filed drawdown off; raises Refused once it is confirmed, or in arrears or closed."""
+    _require_undecided(loan)
+    if loan.overdue_since is not None or loan.closed:
+        raise Refused("removal_too_late", f"{loan.loan_id} is in arrears or closed")
+    freed, removed, event = _removed(cover, loan, reason)
+    return freed, replace(removed, removed=reason), event
+
+
 def remove_unfiled(cover: Cover, loan: CoveredLoan) -> tuple[Cover, CoveredLoan, CoverRemoved]:
     """The last day to file has passed: the drawdown is not covered, and what was held for it goes back."""
+    return _removed(cover, loan, "not_filed")
+
+
+def _require_undecided(loan: CoveredLoan) -> None:
+    if loan.filed_on is None:
+        raise Refused("drawdown_not_filed", f"{loan.loan_id} is on no list")
+    if loan.confirmed_on is not None or loan.removed:
+        raise Refused("drawdown_decided", f"{loan.loan_id} was {loan.removed or 'confirmed'} before")
+
+
+def _removed(cover: Cover, loan: CoveredLoan, reason: str) -> tuple[Cover, CoveredLoan, CoverRemoved]:
     event = CoverRemoved(
         facility_id=loan.facility_id,
         cover_id=loan.cover_id,
         loan_id=loan.loan_id,
         amount=loan.guaranteed,
-        reason="not_filed",
+        reason=reason,
     )
     freed = replace(cover, held=cover.held - loan.guaranteed, active=cover.active - loan.guaranteed)
     return freed, replace(loan, guaranteed=loan.guaranteed.zero), event

@@ -22,6 +22,13 @@ class BindTiming(StrEnum):
     FILED = "filed_after_disbursement"
 
 
+class Contact(StrEnum):
+    """Who calls whom: we ask at the partner's door, or it fetches what it is asked and answers at ours."""
+
+    WE_CALL = "we_call"
+    PARTNER_CALLS = "partner_calls"
+
+
 class Adopting(StrEnum):
     """Whether every branch may use an agreement, or only those that adopted it within its limits."""
 
