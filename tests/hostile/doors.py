@@ -142,6 +142,10 @@ OWN: dict[str, dict[str, Rule]] = {
         "POST /v1/facilities/{facility_id}/claims/{claim_id}/reimbursements": _branch("customer_manager")._replace(
             scope="reports.write"
         ),
+        "POST /v1/facilities/{facility_id}/loss-notices": _branch("customer_manager"),
+        "POST /v1/facilities/{facility_id}/claims/{claim_id}/answers": _branch("customer_manager"),
+        "POST /v1/facilities/{facility_id}/claims/{claim_id}/appeals": _branch("customer_manager"),
+        "POST /v1/facilities/{facility_id}/claims/{claim_id}/queries": _partners("claims.decide"),
         "GET /v1/agreements": Rule(BANK, scope="agreements.read"),
         "GET /v1/agreements/{code}": Rule(BANK, scope="agreements.read"),
         "GET /v1/facilities/{facility_id}": Rule(BANK, About.BRANCH, scope="covers.read"),

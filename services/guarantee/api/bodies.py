@@ -11,8 +11,7 @@ from libs.runtime.http import Day, MoneyIn
 from services.guarantee.domain import terms
 from services.guarantee.domain.agreement import Agreement, ShareSource, version_ref
 from services.guarantee.domain.capacity import Exposure
-from services.guarantee.domain.claim_rules import Demand
-from services.guarantee.domain.sharing import BANK, Loss
+from services.guarantee.domain.sharing import BANK
 
 CODE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Code = Annotated[str, Field(pattern=CODE)]
@@ -111,6 +110,12 @@ class ClaimRulesIn(Terms):
     file_days_max: Days | None = None
     documents: Words = ()
     in_suspension: terms.InSuspension = terms.InSuspension.PAID
+    notice_days: Days | None = None
+    decide_days: Days | None = None
+    answer_days: Days | None = None
+    appeal_days: Days = 0
+    interim_days: Days | None = None
+    interim_share: Fraction = Decimal(0)
 
 
 class LiabilityIn(Terms):
@@ -309,32 +314,6 @@ class ExposureIn(BaseModel):
             outside=self.outside.money(),
             as_of=self.as_of,
         )
-
-
-class ClaimIn(BaseModel):
-    """A claim a person files: of whom, for which loss, how much of them, with which documents."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    loan_id: Code
-    partner: Code
-    principal: MoneyIn
-    interest: MoneyIn
-    penalty: MoneyIn | None = None
-    cost: MoneyIn | None = None
-    claimed: MoneyIn
-    documents: Words = ()
-
-    def demand(self) -> Demand:
-        """The claim as the domain knows it."""
-        none = self.principal.money().zero
-        loss = Loss(
-            principal=self.principal.money(),
-            interest=self.interest.money(),
-            penalty=none if self.penalty is None else self.penalty.money(),
-            cost=none if self.cost is None else self.cost.money(),
-        )
-        return Demand(partner=self.partner, loss=loss, claimed=self.claimed.money(), documents=self.documents)
 
 
 class FilingIn(BaseModel):

@@ -8,10 +8,12 @@ from libs.runtime.parties import PartnerDoor
 from libs.runtime.reading import PartnerReadDoor
 from services.guarantee import views
 from services.guarantee.api import scopes
-from services.guarantee.api.bodies import ClaimIn, FilingIn, InPath, PremiumPaymentIn, ReimbursementIn
-from services.guarantee.commands import cash, claims, covers
+from services.guarantee.api.bodies import FilingIn, InPath, PremiumPaymentIn, ReimbursementIn
+from services.guarantee.api.claim_bodies import AppealIn, ClaimAnswerIn, ClaimIn, NoticeIn
+from services.guarantee.commands import cash, claim_life, claims, covers
 from services.guarantee.commands.partner_answers import require_own_cover
 from services.guarantee.domain.cash import CashLeg
+from services.guarantee.domain.claim import Claim
 from services.guarantee.domain.cover import Cover
 from services.guarantee.domain.loan import CoveredLoan
 
@@ -60,4 +62,31 @@ async def take_reimbursement(
         ),
         keys=[facility_id],
         own=lambda tx: require_own_cover(tx, facility_id, door.caller.party),
+    )
+
+
+@router.post("/facilities/{facility_id}/loss-notices", response_model=CoveredLoan)
+async def notify_loss(facility_id: InPath, body: NoticeIn, door: Door) -> Response:
+    """Give the partner notice of a loan in arrears, once (customer_manager)."""
+    door.require("customer_manager")
+    return await door.execute(lambda tx: claim_life.notify_loss(tx, facility_id, body.loan_id), keys=[facility_id])
+
+
+@router.post("/facilities/{facility_id}/claims/{claim_id}/answers", response_model=Claim)
+async def answer_query(facility_id: InPath, claim_id: InPath, body: ClaimAnswerIn, door: Door) -> Response:
+    """Answer what the partner asked about a claim (customer_manager)."""
+    door.require("customer_manager")
+    evidence = tuple(document.evidence() for document in body.evidence)
+    return await door.execute(
+        lambda tx: claim_life.answer_query(tx, facility_id, claim_id, evidence), keys=[facility_id]
+    )
+
+
+@router.post("/facilities/{facility_id}/claims/{claim_id}/appeals", response_model=Claim)
+async def appeal_claim(facility_id: InPath, claim_id: InPath, body: AppealIn, door: Door) -> Response:
+    """Appeal against the denial of a claim, once and within the days agreed (customer_manager)."""
+    door.require("customer_manager")
+    grounds, evidence = tuple(body.grounds), tuple(document.evidence() for document in body.evidence)
+    return await door.execute(
+        lambda tx: claim_life.appeal_claim(tx, facility_id, claim_id, grounds, evidence), keys=[facility_id]
     )

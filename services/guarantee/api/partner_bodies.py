@@ -1,11 +1,12 @@
 """What partners send to guarantee, within bounds."""
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from libs.runtime.http import MoneyIn
-from services.guarantee.api.bodies import Code, ExposureIn, Text, Words
+from services.guarantee.api.bodies import Code, ExposureIn, Text, Word, Words
 from services.guarantee.commands.partner_answers import Confirmation
 from services.guarantee.domain.cover import CoverAnswer
 
@@ -67,11 +68,27 @@ class ExposuresIn(BaseModel):
     rows: Annotated[list[ExposureIn], Field(min_length=1)]
 
 
+class QueryIn(BaseModel):
+    """What the partner needs before it decides on a claim, by code."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    asked: Annotated[list[Word], Field(min_length=1, max_length=50)]
+
+
+class PaymentKind(StrEnum):
+    """Whether more follows (`interim`), or what was left of the claim was paid."""
+
+    INTERIM = "interim"
+    FINAL = "final"
+
+
 class PaymentIn(BaseModel):
     """Money that the partner paid to the bank on a claim."""
 
     model_config = ConfigDict(extra="forbid")
 
+    kind: PaymentKind = PaymentKind.FINAL
     amount: MoneyIn
     receipt: Text
 

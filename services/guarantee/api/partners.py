@@ -18,7 +18,15 @@ from libs.runtime.tx import Tx
 from services.guarantee import views
 from services.guarantee.api import scopes
 from services.guarantee.api.bodies import InPath
-from services.guarantee.api.partner_bodies import ConfirmationsIn, CoverAnswerIn, Deciding, PaymentIn, RecoveryIn
+from services.guarantee.api.partner_bodies import (
+    ConfirmationsIn,
+    CoverAnswerIn,
+    Deciding,
+    PaymentIn,
+    PaymentKind,
+    QueryIn,
+    RecoveryIn,
+)
 from services.guarantee.commands import claims, partner_answers
 from services.guarantee.commands.partner_answers import require_own_cover
 from services.guarantee.domain.claim import Claim
@@ -82,12 +90,25 @@ async def decide_claim(facility_id: InPath, claim_id: InPath, body: Deciding, do
     )
 
 
+@router.post("/facilities/{facility_id}/claims/{claim_id}/queries", response_model=Claim)
+async def query_claim(facility_id: InPath, claim_id: InPath, body: QueryIn, door: PartnerDoor) -> Response:
+    """Ask the bank for something before deciding; its days to answer begin (scope claims.decide)."""
+    door.require_partner(scopes.CLAIMS_DECIDE)
+    return await door.execute(
+        lambda tx: partner_answers.query_claim(tx, facility_id, claim_id, tuple(body.asked)),
+        keys=[facility_id],
+        own=lambda tx: require_own_cover(tx, facility_id, door.caller.party),
+    )
+
+
 @router.post("/facilities/{facility_id}/claims/{claim_id}/payments", response_model=Claim)
 async def report_payment(facility_id: InPath, claim_id: InPath, body: PaymentIn, door: PartnerDoor) -> Response:
-    """Report the payment of an accepted claim with its receipt, to the cent (scope claims.pay)."""
+    """Report what was paid in advance, or what was left of an accepted claim, to the cent (scope claims.pay)."""
     door.require_partner(scopes.CLAIMS_PAY)
+    interim = body.kind is PaymentKind.INTERIM
+    report = partner_answers.report_interim if interim else partner_answers.report_payment
     return await door.execute(
-        lambda tx: partner_answers.report_payment(tx, facility_id, claim_id, body.amount.money(), body.receipt),
+        lambda tx: report(tx, facility_id, claim_id, body.amount.money(), body.receipt),
         keys=[facility_id],
         own=lambda tx: require_own_cover(tx, facility_id, door.caller.party),
     )

@@ -6,7 +6,7 @@ A recovery that comes while a claim is open waits for its outcome, so the split 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 
 from libs.events.application import LoanClosed, LoanCured, LoanOverdue, RecoveryReceived
 from libs.events.guarantee import RecoveryShared
@@ -29,14 +29,17 @@ from services.guarantee.domain import claim as rules
 from services.guarantee.domain.agreement import Agreement
 from services.guarantee.domain.cap import CapBook
 from services.guarantee.domain.claim import Claim, ClaimState
+from services.guarantee.domain.claim_life import PAYMENT
+from services.guarantee.domain.claim_life import missed as late
 from services.guarantee.domain.claim_rules import Basis, ClaimFault, Demand, fault_of, files_itself, loss_today
 from services.guarantee.domain.cover import Cover
 from services.guarantee.domain.health import with_denial, with_payment, with_recovery
-from services.guarantee.domain.loan import CoveredLoan, claimable_on, share_recovery
+from services.guarantee.domain.loan import CoveredLoan, claimable_on, notify_loss, share_recovery
 from services.guarantee.domain.terms import Contact
 from services.guarantee.store import CLAIMS, LOANS, take_turn
 
 CLAIM_DUE, PAYMENT_DUE = "claim.due", "claim.payment"
+NOTICE_DUE, TURN_ENDS, INTERIM_DUE = "claim.notice", "claim.turn", "claim.interim"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,8 @@ async def note_overdue(tx: Tx, event: LoanOverdue) -> None:
         return
     overdue = replace(loan, overdue_since=event.since, outstanding=event.outstanding)
     agreement = await terms_of(tx, await known_cover(tx, event.facility_id))
+    if agreement.claims.notice_days is not None and loan.notified_on is None:
+        overdue = _give_notice(tx, agreement, overdue)
     await keep_loan(tx, agreement, loan, overdue)
     if rules.claim_paid(await tx.of(CLAIMS, event.facility_id), loan.loan_id) is not None:
         return
@@ -71,7 +76,9 @@ async def note_cure(tx: Tx, event: LoanCured) -> None:
     if loan is None:
         return
     agreement = await terms_of(tx, await known_cover(tx, event.facility_id))
-    await keep_loan(tx, agreement, loan, replace(loan, overdue_since=None, outstanding=event.outstanding))
+    cured = replace(loan, overdue_since=None, outstanding=event.outstanding, notified_on=None)
+    await keep_loan(tx, agreement, loan, cured)
+    tx.cancel_timer(NOTICE_DUE, ref=loan.loan_id)
     await _drop_claim(tx, loan)
 
 
@@ -100,18 +107,24 @@ async def accept_claim(tx: Tx, facility_id: str, claim_id: str) -> None:
     accepted, event = rules.accept_claim(claim, on, agreement.pay_working_days, tx.calendar)
     tx.put(CLAIMS, accepted)
     tx.publish(event)
+    tx.cancel_timer(TURN_ENDS, ref=claim_id)
     tx.timer(PAYMENT_DUE, ref=claim_id, key=claim.facility_id, due=event.pay_by)
 
 
 async def deny_claim(tx: Tx, facility_id: str, claim_id: str, reason: str) -> None:
-    """The partner will not pay: the loss and every recovery on it stay with the bank."""
+    """The partner will not pay: loss and recoveries stay with the bank, once it cannot appeal any more."""
     claim = await known_claim(tx, facility_id, claim_id)
     if claim.state is ClaimState.WITHDRAWN:
         return
-    denied, event = rules.deny_claim(claim, reason)
+    agreement = await terms_of(tx, await known_cover(tx, facility_id))
+    appeal_by = rules.days_from(tx.date, agreement.claims.appeal_days or None)
+    denied, event = rules.deny_claim(claim, reason, appeal_by)
     tx.put(CLAIMS, denied)
     tx.publish(event)
-    await _give_up(tx, denied)
+    set_turn(tx, denied)
+    if not denied.open:
+        cancel_clocks(tx, claim_id)
+        await give_up(tx, denied)
 
 
 async def ask_payment(tx: Tx, claim_id: str, facility_id: str) -> None:
@@ -138,6 +151,7 @@ async def take_payment(tx: Tx, facility_id: str, claim_id: str, receipt: str) ->
     paid, event = rules.pay_claim(claim, receipt)
     tx.put(CLAIMS, paid)
     tx.publish(event)
+    cancel_clocks(tx, claim_id)
     agreement = await terms_of(tx, await known_cover(tx, facility_id))
     await owe_behind(tx, paid, agreement)
     await note(tx, agreement, lambda record: with_payment(record, paid))
@@ -152,12 +166,16 @@ async def miss_payment(tx: Tx, facility_id: str, claim_id: str, asked_on: date) 
     terms = tx.policy(rules.ClaimTerms, "guarantee/claim")
     missed, outcome = rules.miss_payment(claim, asked_on, tx.calendar, terms.terms)
     tx.put(CLAIMS, missed)
+    if not claim.rechecks and claim.pay_by is not None:
+        cover = await known_cover(tx, facility_id)
+        tx.publish(late(claim, PAYMENT, cover.partner, claim.pay_by), policy=terms.ref)
     match outcome:
         case rules.PaymentLate(ask_on=day):
             tx.timer(PAYMENT_DUE, ref=claim_id, key=claim.facility_id, due=day)
         case _:
             tx.publish(outcome, policy=terms.ref)
-            await _give_up(tx, missed)
+            cancel_clocks(tx, claim_id)
+            await give_up(tx, missed)
 
 
 async def share_or_hold_recovery(tx: Tx, event: RecoveryReceived) -> None:
@@ -206,6 +224,29 @@ async def known_claim(tx: Tx, facility_id: str, claim_id: str) -> Claim:
     raise NotFound("no_claim", claim_id)
 
 
+async def give_up(tx: Tx, claim: Claim) -> None:
+    """The partners do not pay: what the claim used of the cap goes back, unless denied claims count."""
+    agreement = await terms_of(tx, await known_cover(tx, claim.facility_id))
+    await give_cap_back(tx, agreement, claim, denied=True)
+    await note(tx, agreement, with_denial)
+    await _end_claim(tx, claim)
+
+
+def set_turn(tx: Tx, claim: Claim) -> None:
+    """Whoever has to act on the claim has until its last day; no timer where no days were agreed."""
+    last = claim.appeal_by or claim.act_by
+    if last is None:
+        tx.cancel_timer(TURN_ENDS, ref=claim.claim_id)
+    else:
+        tx.timer(TURN_ENDS, ref=claim.claim_id, key=claim.facility_id, due=last + timedelta(days=1))
+
+
+def cancel_clocks(tx: Tx, claim_id: str) -> None:
+    """The claim has its outcome: nobody's days run any more."""
+    for kind in (TURN_ENDS, INTERIM_DUE, PAYMENT_DUE):
+        tx.cancel_timer(kind, ref=claim_id)
+
+
 async def _decide(tx: Tx, demand: Demand, cover: Cover, loan: CoveredLoan) -> ClaimDecision:
     """File the claim, or tell the rule that it breaks; whoever decides on a cap or a suspension takes the turn."""
     await take_turn(tx)
@@ -230,6 +271,10 @@ async def _decide(tx: Tx, demand: Demand, cover: Cover, loan: CoveredLoan) -> Cl
     if book is not None:
         await use_cap(tx, agreement, claim, book)
     tx.cancel_timer(CLAIM_DUE, ref=loan.loan_id)
+    set_turn(tx, claim)
+    if agreement.claims.interim_days is not None:
+        day = tx.date + timedelta(days=agreement.claims.interim_days + 1)
+        tx.timer(INTERIM_DUE, ref=claim.claim_id, key=claim.facility_id, due=day)
     if agreement.contact is Contact.WE_CALL:
         _send(tx, claim)
     return ClaimDecision(claim_id=claim.claim_id)
@@ -262,6 +307,18 @@ async def _share_out(tx: Tx, loan: CoveredLoan, paid: Claim, amount: Money) -> C
     return shared
 
 
+def _give_notice(tx: Tx, agreement: Agreement, loan: CoveredLoan) -> CoveredLoan:
+    """A partner that calls us finds the notice among its events at once; for another one a person gives it in time."""
+    if agreement.contact is Contact.PARTNER_CALLS:
+        notified, event = notify_loss(loan, tx.date)
+        tx.publish(event)
+        return notified
+    days = (agreement.claims.notice_days or 0) + 1
+    due = (loan.overdue_since or tx.date) + timedelta(days=days)
+    tx.timer(NOTICE_DUE, ref=loan.loan_id, key=loan.facility_id, due=due)
+    return loan
+
+
 def _share(
     loan: CoveredLoan, paid: Claim, cover: Cover, agreement: Agreement, amount: Money
 ) -> tuple[CoveredLoan, RecoveryShared]:
@@ -276,18 +333,10 @@ async def _drop_claim(tx: Tx, loan: CoveredLoan) -> None:
         return
     withdrawn, event = rules.withdraw_claim(claim)
     tx.put(CLAIMS, withdrawn)
-    tx.cancel_timer(PAYMENT_DUE, ref=claim.claim_id)
+    cancel_clocks(tx, claim.claim_id)
     tx.publish(event)
     agreement = await terms_of(tx, await known_cover(tx, loan.facility_id))
     await give_cap_back(tx, agreement, claim, denied=False)
-
-
-async def _give_up(tx: Tx, claim: Claim) -> None:
-    """The partners do not pay: what the claim used of the cap goes back, unless denied claims count."""
-    agreement = await terms_of(tx, await known_cover(tx, claim.facility_id))
-    await give_cap_back(tx, agreement, claim, denied=True)
-    await note(tx, agreement, with_denial)
-    await _end_claim(tx, claim)
 
 
 async def _end_claim(tx: Tx, claim: Claim) -> None:

@@ -16,7 +16,7 @@ from services.guarantee.domain import loan as drawn
 from services.guarantee.domain import premium
 from services.guarantee.domain.agreement import Adoption, Agreement, hold_for, in_force
 from services.guarantee.domain.capacity import Bound, Holding, LimitTerms, bounds_for, too_old
-from services.guarantee.domain.claim import OPEN, claim_open, claim_paid
+from services.guarantee.domain.claim import claim_open, claim_paid
 from services.guarantee.domain.cover import (
     Cover,
     CoverAnswer,
@@ -190,7 +190,7 @@ async def release_when_over(tx: Tx, cover: Cover) -> None:
     loans = await tx.of(LOANS, cover.facility_id)
     if not all(loan.closed for loan in loans):
         return
-    if any(claim.state in OPEN for claim in await tx.of(CLAIMS, cover.facility_id)):
+    if any(claim.open for claim in await tx.of(CLAIMS, cover.facility_id)):
         return
     agreement = await terms_of(tx, cover)
     for loan in loans:

@@ -10,7 +10,7 @@ from libs.kernel.errors import Invalid, NotFound, Refused
 from libs.kernel.money import Money
 from libs.runtime.parties import BulkResult, each_row
 from libs.runtime.tx import Tx
-from services.guarantee.commands import agreements, claims, covers
+from services.guarantee.commands import agreements, claim_life, claims, covers
 from services.guarantee.domain.agreement import Agreement, Partner, version_ref
 from services.guarantee.domain.capacity import Exposure
 from services.guarantee.domain.claim import Claim, ClaimState
@@ -92,11 +92,25 @@ async def decide_claim(tx: Tx, facility_id: str, claim_id: str, denied_for: str)
     return await claims.known_claim(tx, facility_id, claim_id)
 
 
+async def query_claim(tx: Tx, facility_id: str, claim_id: str, asked: tuple[str, ...]) -> Claim:
+    """The partner asks for something before it decides on a claim."""
+    await _open_claim(tx, facility_id, claim_id)
+    return await claim_life.query_claim(tx, facility_id, claim_id, asked)
+
+
+async def report_interim(tx: Tx, facility_id: str, claim_id: str, amount: Money, receipt: str) -> Claim:
+    """The partner paid a part of a claim in advance."""
+    await _open_claim(tx, facility_id, claim_id)
+    return await claim_life.pay_interim(tx, facility_id, claim_id, amount, receipt)
+
+
 async def report_payment(tx: Tx, facility_id: str, claim_id: str, amount: Money, receipt: str) -> Claim:
-    """The partner paid what it owes on an accepted claim; raises Refused for any other amount."""
+    """The partner paid what is left of an accepted claim; raises Refused for any other amount."""
     claim = await _open_claim(tx, facility_id, claim_id)
-    if claim.state is ClaimState.ACCEPTED and amount != claim.claimed:
-        raise Refused("payment_differs", f"{claim.claimed} is owed on {claim_id}", owed=str(claim.claimed))
+    if receipt in claim.receipts:
+        raise Refused("receipt_counted", f"{receipt} was counted for {claim_id}")
+    if claim.state is ClaimState.ACCEPTED and amount != claim.left:
+        raise Refused("payment_differs", f"{claim.left} is owed on {claim_id}", owed=str(claim.left))
     await claims.take_payment(tx, facility_id, claim_id, receipt)
     return await claims.known_claim(tx, facility_id, claim_id)
 

@@ -238,6 +238,7 @@ def _check_terms(agreement: Agreement) -> None:
         raise Invalid("filing_days_missing", f"{agreement.code}: drawdowns are filed within a number of days, or never")
     if agreement.binding.timing is BindTiming.FILED and agreement.share_source is ShareSource.ANSWER:
         raise Invalid("nobody_answers", f"{agreement.code}: a batch partner answers no single request")
+    _check_clocks(agreement)
     legs = [leg.party for leg in agreement.legs]
     parties, payer = _parties(agreement), direct_payer(agreement)
     if payer == BANK or payer not in parties:
@@ -245,6 +246,17 @@ def _check_terms(agreement: Agreement) -> None:
     behind = parties - {BANK, payer}
     if len(set(legs)) != len(legs) or not set(legs) <= behind:
         raise Invalid("legs_of_strangers", f"{agreement.code}: those behind the direct payer are {sorted(behind)}")
+
+
+def _check_clocks(agreement: Agreement) -> None:
+    claims = agreement.claims
+    if bool(claims.interim_share) != (claims.interim_days is not None):
+        raise Invalid("interim_incomplete", f"{agreement.code}: a part is paid in advance after a number of days")
+    exchanged = claims.appeal_days or claims.interim_share or claims.answer_days is not None
+    if exchanged and agreement.contact is Contact.WE_CALL:
+        raise Invalid(
+            "partner_does_not_call", f"{agreement.code}: queries, appeals, interim payments need our own door"
+        )
 
 
 def _parties(agreement: Agreement) -> set[str]:

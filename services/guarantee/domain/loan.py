@@ -12,6 +12,7 @@ from libs.events.guarantee import (
     CoverConfirmed,
     CoverFiled,
     CoverRemoved,
+    LossNotified,
     PartOf,
     RecoveryShared,
     ShareOf,
@@ -31,7 +32,8 @@ class CoveredLoan:
 
     `waiting` are recoveries that came while a claim was open and are not yet shared. `file_by` is the last day to file
     a batch drawdown, `filed_on` the day it was filed, `confirmed_on` the day the partner confirmed it; `removed` says
-    why it struck it off. `reported` are the receipts of what the partner recovered itself.
+    why it struck it off. `reported` are the receipts of what the partner recovered itself, `notified_on` the day of the
+    notice of loss.
     """
 
     loan_id: str
@@ -52,6 +54,7 @@ class CoveredLoan:
     confirmed_on: date | None = None
     removed: str = ""
     reported: tuple[str, ...] = ()
+    notified_on: date | None = None
     closed: bool = False
     waiting: tuple[Money, ...] = ()
     shared: Money
@@ -97,6 +100,22 @@ def activate_cover(
     if active.drawdowns >= agreement.binding.drawdowns_max:
         active = replace(active, held=active.active)
     return active, loan, activated
+
+
+def notify_loss(loan: CoveredLoan, on: date) -> tuple[CoveredLoan, LossNotified]:
+    """The bank tells the partner of the arrears; raises Refused when there are none, or for it twice."""
+    if loan.overdue_since is None:
+        raise Refused("not_in_arrears", f"{loan.loan_id} is not in arrears")
+    if loan.notified_on is not None:
+        raise Refused("notified_before", f"the partner knows of {loan.loan_id} since {loan.notified_on}")
+    event = LossNotified(
+        facility_id=loan.facility_id,
+        cover_id=loan.cover_id,
+        loan_id=loan.loan_id,
+        outstanding=loan.outstanding,
+        since=loan.overdue_since,
+    )
+    return replace(loan, notified_on=on), event
 
 
 def run_down(cover: Cover, loan: CoveredLoan, outstanding: Money) -> tuple[Cover, CoveredLoan]:
