@@ -102,7 +102,8 @@ class CapacityReleased:
 class CoverBound:
     """The partner agreed: the guaranteed amount and the shares in which a loss will be split.
 
-    Where layers bear the first part of a loss, `shares` is for what lies above them. `terms` is the version agreed.
+    Where layers bear the first part of a loss, `shares` is for what lies above them. `terms` is the version agreed;
+    `conditions` are what the partner made its yes subject to, by code.
     """
 
     facility_id: str
@@ -114,6 +115,7 @@ class CoverBound:
     shares: tuple[ShareOf, ...]
     layers: tuple[LayerOf, ...] = ()
     terms: str = ""
+    conditions: tuple[str, ...] = ()
 
 
 @_event("cover.refused")
@@ -142,6 +144,17 @@ class CoverActivated:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoverFiled:
     """A batch drawdown was filed with the partner within the days that the agreement gives the bank."""
+
+    facility_id: str
+    cover_id: str
+    loan_id: str
+    amount: Money
+
+
+@_event("cover.confirmed")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverConfirmed:
+    """The partner confirmed a batch drawdown that was filed with it."""
 
     facility_id: str
     cover_id: str
@@ -183,6 +196,18 @@ class PremiumPaid:
     amount: Money
 
 
+@_event("loss.notified")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossNotified:
+    """The bank gave notice that a covered loan is in arrears since `since` (报案), before any claim."""
+
+    facility_id: str
+    cover_id: str
+    loan_id: str
+    outstanding: Money
+    since: date
+
+
 @_event("claim.filed")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimFiled:
@@ -208,6 +233,69 @@ class ClaimRefused:
     reason: str
 
 
+@_event("claim.queried")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimQueried:
+    """The partner asks for more before it decides; the bank answers by `answer_by`, if the agreement names days."""
+
+    facility_id: str
+    cover_id: str
+    claim_id: str
+    asked: tuple[str, ...]
+    answer_by: date | None = None
+
+
+@_event("claim.answered")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimAnswered:
+    """The bank answered the partner's query with what is named in `evidence`; the days to decide begin anew."""
+
+    facility_id: str
+    cover_id: str
+    claim_id: str
+    evidence: tuple[str, ...]
+    decide_by: date | None = None
+
+
+@_event("claim.appealed")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimAppealed:
+    """The bank appealed against a denial: the claim is open once more, for the partner's last word."""
+
+    facility_id: str
+    cover_id: str
+    claim_id: str
+    grounds: tuple[str, ...]
+    decide_by: date | None = None
+
+
+@_event("claim.interim_paid")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimInterimPaid:
+    """The partner paid a part in advance (Insurance Law 25); `left` is still claimed."""
+
+    facility_id: str
+    cover_id: str
+    claim_id: str
+    amount: Money
+    left: Money
+    receipt: str
+
+
+@_event("deadline.missed")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlineMissed:
+    """A duty under a cover was not done by its last day; `side` is who owed it: `bank`, or the partner."""
+
+    facility_id: str
+    cover_id: str
+    duty: str
+    side: str
+    due: date
+    claim_id: str = ""
+    loan_id: str = ""
+
+
 @_event("claim.accepted")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimAccepted:
@@ -223,22 +311,28 @@ class ClaimAccepted:
 @_event("claim.denied")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimDenied:
-    """The partner denied the claim with its reason; the loss stays with the bank."""
+    """The partner denied the claim with its reason; the loss stays with the bank, unless it appeals by `appeal_by`.
+
+    `returned` is what was paid in advance and goes back when the denial stands.
+    """
 
     facility_id: str
     cover_id: str
     claim_id: str
     reason: str
+    appeal_by: date | None = None
+    returned: Money | None = None
 
 
 @_event("claim.withdrawn")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimWithdrawn:
-    """The borrower cured before payment; the claim fell away."""
+    """The borrower cured before payment; the claim fell away, and what was paid in advance is `returned`."""
 
     facility_id: str
     cover_id: str
     claim_id: str
+    returned: Money | None = None
 
 
 @_event("claim.paid")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import date
 from decimal import Decimal
+from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from libs.events.asyncapi import Readers
@@ -158,6 +159,8 @@ def _type(hint: Any) -> str:
         return f"list of {_type(args[0])}"
     if origin is tuple:
         return f"list of {len(args)}: " + ", ".join(map(_type, args))
+    if origin is UnionType:
+        return " or ".join("null" if arg is NoneType else _type(arg) for arg in args)
     if origin is dict:
         return f"map from {_type(args[0])} to {_type(args[1])}"
     return _PLAIN.get(hint) or f"[{hint.__name__}](#{_anchor(hint.__name__)})"

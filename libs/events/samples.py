@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from datetime import date
 from decimal import Decimal
+from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 from uuid import NAMESPACE_OID, uuid5
 
@@ -136,6 +137,8 @@ def _value(hint: Any, name: str, owner: str) -> Any:
     if special in _SPECIAL:
         return _SPECIAL[special]
     origin, args = get_origin(hint), get_args(hint)
+    if origin is UnionType:  # what may be absent
+        return _value(next(arg for arg in args if arg is not NoneType), name, owner)
     if origin is tuple:
         return tuple(_value(arg, name, owner) for arg in args if arg is not Ellipsis)
     if origin is dict:

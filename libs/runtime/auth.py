@@ -36,7 +36,8 @@ class Caller:
     """The actor behind a request: subject, roles, their organisation unit and its level, or the partner they act for.
 
     A unit is named by its path, `zhejiang/hangzhou`: it reaches its own facilities and those of the units below it;
-    the head office reaches all. `party` binds a partner's token to what is that partner's own.
+    the head office reaches all. `party` binds a partner's token to what is that partner's own; what it may do there
+    say its `scopes` alone, whatever roles it carries.
     """
 
     subject: str
@@ -44,6 +45,12 @@ class Caller:
     org: str = ""
     level: str = ""
     party: str = ""
+    scopes: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """Who is calling, unlike any other caller: two partners may call their clients the same."""
+        return f"{self.party}\x1f{self.subject}" if self.party else self.subject
 
     @property
     def everywhere(self) -> bool:
@@ -122,14 +129,14 @@ class TokenDoor:
 
     def _caller(self, claims: Mapping[str, Any]) -> Caller:
         roles, subject = _claim(claims, self._settings.token_roles_claim), claims.get("sub", "")
-        if isinstance(roles, str):
-            roles = roles.split()  # as OAuth writes scopes
-        if not isinstance(subject, str) or not subject or not isinstance(roles, list):
+        scopes = claims.get("scope", "")
+        roles, scopes = (text.split() if isinstance(text, str) else text for text in (roles, scopes))
+        if not isinstance(subject, str) or not subject or not isinstance(roles, list) or not isinstance(scopes, list):
             raise Unauthenticated
         org, level, party = (claims.get(name, "") for name in ("org", "level", "party"))
         if not all(isinstance(text, str) for text in (org, level, party)):
             raise Unauthenticated
-        return Caller(subject, frozenset(map(str, roles)), org, level, party)
+        return Caller(subject, frozenset(map(str, roles)), org, level, party, frozenset(map(str, scopes)))
 
 
 def _claim(claims: Mapping[str, Any], name: str) -> Any:
@@ -162,11 +169,13 @@ class Issuer:
         org: str = "",
         level: str = "",
         party: str = "",
+        scope: str = "",
         seconds: int = 86_400,
         audience: str = "silverbear",
     ) -> str:
-        """A signed token for `subject` with `roles`, valid for `seconds`; see Caller for unit, level and party."""
+        """A signed token for `subject` with `roles`, valid for `seconds`; see Caller for unit, level, party, scope."""
         now = int(time.time())
         claims = {"sub": subject, "roles": list(roles), "aud": audience, "iat": now, "exp": now + seconds}
-        claims |= {name: text for name, text in (("org", org), ("level", level), ("party", party)) if text}
+        told = {"org": org, "level": level, "party": party, "scope": scope}
+        claims |= {name: text for name, text in told.items() if text}
         return jwt.encode({"alg": ALGORITHM, "kid": self._key.kid}, claims, self._key, algorithms=[ALGORITHM])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from fastapi import Response
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from libs.runtime.problems import problem
@@ -70,3 +71,24 @@ class Gate:
             # Whether it took effect is not known here; a repeat with the same idempotency key tells.
             slow = problem(503, "too_slow", "not done in time; repeat it with the same key", headers=GOODBYE)
             await slow(scope, receive, send)
+
+
+class BodyLimit:
+    """Lets at most `body_bytes_max` bytes of a body in, whether or not the request says beforehand how many come."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; reading on past the limit is answered 413, and the connection is not used again."""
+        came = 0
+
+        async def receive_some() -> Message:
+            nonlocal came
+            message = await receive()
+            came += len(message.get("body", b""))
+            if came > scope["app"].state.parts.settings.body_bytes_max:
+                raise HTTPException(413, headers={"Connection": "close"})
+            return message
+
+        await self.app(scope, receive_some if scope["type"] == "http" else receive, send)

@@ -11,8 +11,6 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic_core import to_json
-from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from libs.kernel.errors import Invalid, NotAllowed, Refused, Rejection
 from libs.kernel.money import Money
@@ -63,11 +61,12 @@ class NotSeen(Rejection):
 
 @dataclass(frozen=True, slots=True)
 class _Locked:
-    """What a command locks, whose it is from then on, and whether it may do so without `If-Match`."""
+    """What a command locks, whose it is from then on, whether it needs no `If-Match`, and what sees to who may ask."""
 
     keys: Sequence[str]
     owner: str
     blindly: bool
+    own: Command | None = None
 
 
 class RequestDoor:
@@ -81,10 +80,19 @@ class RequestDoor:
         if caller.party and not self.admits_parties:
             raise NotAllowed("party_not_admitted", "this door is not for partners")
 
-    def require(self, *roles: str) -> None:
-        """Let only callers with one of these roles pass; raises NotAllowed."""
-        if not self.caller.roles & set(roles):
+    def require(self, *roles: str, scope: str = "") -> None:
+        """Let only callers with one of these roles pass, and partners by `scope`; raises NotAllowed."""
+        if self.caller.party:
+            if not scope or scope not in self.caller.scopes:
+                raise NotAllowed("scope_needed", f"a partner's token needs the scope {scope}")
+        elif not self.caller.roles & set(roles):
             raise NotAllowed("role_needed", f"needs one of: {', '.join(sorted(roles))}")
+
+    def require_partner(self, scope: str) -> None:
+        """Let only partners pass, by `scope`; raises NotAllowed."""
+        if not self.caller.party:
+            raise NotAllowed("party_needed", "this door is for partners alone")
+        self.require(scope=scope)
 
     @property
     def keyring(self) -> Keyring:
@@ -140,15 +148,18 @@ class CommandDoor(RequestDoor):
             raise result
         return Response(to_json(result), status_code=status, headers={**_JSON, "cache-control": "no-store"})
 
-    async def execute(self, command: Command, *, keys: Sequence[str], owner: str = "", status: int = 200) -> Response:
+    async def execute(
+        self, command: Command, *, keys: Sequence[str], owner: str = "", status: int = 200, own: Command | None = None
+    ) -> Response:
         """Run a command: claim the idempotency key, act, store the answer, commit, respond.
 
         A repeat of the same request gets the first answer with `Idempotency-Replayed: true`; the same key with
         another request is a 422; a concurrent repeat waits for the first. A rejection is stored like any answer, but
         for those of the caller: whose token does not reach a key is judged anew each time. `If-Match` is about the
-        first of `keys`. `owner` is the organisation unit that the keys belong to from now on.
+        first of `keys`. `owner` is the organisation unit that the keys belong to from now on. `own` raises for what the
+        caller may not see, before anything is told of it.
         """
-        return await self._execute(command, _Locked(keys, owner, blindly=True), status)
+        return await self._execute(command, _Locked(keys, owner, blindly=True, own=own), status)
 
     async def overwrite(self, command: Command, *, keys: Sequence[str], owner: str = "", status: int = 200) -> Response:
         """Like execute, for a command that replaces what is there: then `If-Match` has to say what was seen."""
@@ -191,7 +202,7 @@ class CommandDoor(RequestDoor):
     @property
     def _mine(self) -> tuple[str, str]:
         """The caller and the idempotency key: what an answer is stored under."""
-        return self.caller.subject, self.request.headers.get("idempotency-key", "")
+        return self.caller.name, self.request.headers.get("idempotency-key", "")
 
     def _unfit_key(self) -> Response | None:
         _, key = self._mine
@@ -219,6 +230,8 @@ class CommandDoor(RequestDoor):
                 await unit.sql("DELETE FROM requests WHERE caller = $1 AND idempotency_key = $2", *mine)
                 return problem(503, "outbox_full", "events cannot be published just now", headers={"Retry-After": "5"})
             before = {name: version - 1 for name, _, version, _ in held}
+            if locks.own is not None:
+                await locks.own(Tx(unit, self._cause(), state["open"]))
             self._check_match(locks, before.get(next(iter(locks.keys), ""), 0), state["open"])
             unit.locked((name, seq, locks.owner or org) for name, seq, _, org in held)
             if locks.owner and any(org != locks.owner for _, _, _, org in held):
@@ -283,27 +296,6 @@ class CommandDoor(RequestDoor):
         if b"\\ud" in body.lower() and not _is_text(body):
             raise Invalid("unstorable_text", "text may not hold half of a surrogate pair")
         return body
-
-
-class BodyLimit:
-    """Lets at most `body_bytes_max` bytes of a body in, whether or not the request says beforehand how many come."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; reading on past the limit is answered 413, and the connection is not used again."""
-        came = 0
-
-        async def receive_some() -> Message:
-            nonlocal came
-            message = await receive()
-            came += len(message.get("body", b""))
-            if came > scope["app"].state.parts.settings.body_bytes_max:
-                raise HTTPException(413, headers={"Connection": "close"})
-            return message
-
-        await self.app(scope, receive_some if scope["type"] == "http" else receive, send)
 
 
 IdempotencyKey = Annotated[

@@ -31,7 +31,7 @@ class Page(Generic[T]):
 def page(rows: Sequence[T], limit: int, name: Callable[[T], str]) -> Page[T]:
     """The first `limit` of the rows found, of which one more was asked for to see whether there is a next page."""
     items = tuple(rows[:limit])
-    return Page(items=items, next=_cursor(name(items[-1])) if len(rows) > limit else "")
+    return Page(items=items, next=cursor_of(name(items[-1])) if len(rows) > limit else "")
 
 
 def after(cursor: str) -> str:
@@ -42,5 +42,6 @@ def after(cursor: str) -> str:
         raise Invalid("cursor_invalid", "this is no cursor of a page before") from error
 
 
-def _cursor(name: str) -> str:
+def cursor_of(name: str) -> str:
+    """The cursor that stands behind the row of this name."""
     return base64.urlsafe_b64encode(name.encode()).decode()

@@ -9,9 +9,10 @@ from fastapi import Depends, Header, Query, Request, Response
 from pydantic import WithJsonSchema
 from pydantic_core import to_json
 
-from libs.kernel.errors import NotAllowed, NotFound
-from libs.runtime.auth import PARTNER, Caller
+from libs.kernel.errors import NotFound
+from libs.runtime.auth import Caller
 from libs.runtime.http import Command, RequestDoor, caller_of, etag, matches
+from libs.runtime.parties import require_party
 from libs.runtime.tx import Tx, Unit
 
 KeyOf = Callable[[Tx], Awaitable[str]]
@@ -86,8 +87,7 @@ class PartnerDoor(ReadingDoor):
 
     def __init__(self, request: Request, caller: Caller, after_event: str = "") -> None:
         super().__init__(request, caller, after_event)
-        if PARTNER in caller.roles and not caller.party:
-            raise NotAllowed("party_needed", "a partner's token names its party")
+        require_party(caller)
 
 
 AfterEvent = Annotated[

@@ -15,8 +15,7 @@ from libs.runtime.auth import TokenDoor
 from libs.runtime.calls import Caller, Outbound
 from libs.runtime.consumer import Consumer
 from libs.runtime.database import open_engine
-from libs.runtime.gate import Gate
-from libs.runtime.http import BodyLimit
+from libs.runtime.gate import BodyLimit, Gate
 from libs.runtime.janitor import Janitor
 from libs.runtime.keyring import Keyring
 from libs.runtime.metrics import router as metrics_router
@@ -51,6 +50,7 @@ class Service:
         partners: Mapping[str, Outbound],
         routers: Sequence[APIRouter],
         needs: Sequence[str] = (),
+        journal: str = "",
         settings: Settings | None = None,
     ) -> None:
         unknown = set(reads) - set(catalogue.TOPICS)
@@ -59,7 +59,7 @@ class Service:
         self.name, self.metadata, self.reads = name, metadata, tuple(reads)
         self.reactions = {kind_of(body).type: reaction for body, reaction in reactions.items()}
         self.timers, self.partners, self._settings = timers, partners, settings
-        self.needs = tuple(needs)
+        self.needs, self.journal = tuple(needs), journal
         self.app = Interface(
             title=f"Silverbear {name}",
             version="1",
@@ -91,6 +91,7 @@ class Service:
             timers=self.timers,
             partners=self.partners,
             keyring=Keyring(settings.keyring_path) if settings.keyring_path else None,
+            journal=self.journal,
             log=structlog.get_logger().bind(service=self.name),
             telemetry=Telemetry(self.name, traces_of(settings, self.name)),
         )

@@ -76,6 +76,8 @@ class Settings(BaseSettings):
     requests_max: int = Field(64, ge=1, le=1_000)
     request_seconds_max: float = Field(20.0, gt=0, le=300)
     body_bytes_max: int = Field(262_144, ge=1_024, le=16_777_216)
+    bulk_rows_max: int = Field(500, ge=1, le=5_000)
+    """Rows of one bulk request; each has its own result."""
     waiters_max: int = Field(32, ge=1, le=999)
     """Reads that may wait for an event at the same time, in one process; none of them holds a connection."""
     wait_seconds_max: float = Field(5.0, gt=0, le=60)

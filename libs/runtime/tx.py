@@ -10,7 +10,7 @@ import json
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
@@ -70,10 +70,11 @@ class Unit:
     """The transaction: created by the runtime at a door, flushed once, committed by the runtime alone."""
 
     def __init__(
-        self, driver: Any, *, service: str, policies: PolicyBook, calendar: Calendar, keys: Sequence[str] = ()
+        self, driver: Any, *, service: str, policies: PolicyBook, calendar: Calendar, journal: str = ""
     ) -> None:
         self.driver, self.service, self.policies, self.calendar = driver, service, policies, calendar
-        self.keys = tuple(keys)
+        self.journal = journal
+        self.keys: tuple[str, ...] = ()
         self.committed: list[Callable[[], object]] = []
         self._seq: dict[str, int] = {}
         self._owners: dict[str, str] = {}
@@ -168,6 +169,7 @@ class Unit:
     async def flush(self, answer: tuple[str, ...] | None = None) -> None:
         """Write everything queued: one statement per shelf, one for timers, one for calls, one for the events.
 
+        A service's `journal` statement takes the events ($1, as JSON) last of all, so that it may lock.
         `answer` is an HTTP command's (caller, idempotency key, status, headers, body); it goes with the events.
         """
         for lot in self._lots.values():
@@ -182,6 +184,8 @@ class Unit:
             await self.sql(_OUTBOX_SQL, *events)
         elif answer:
             await self.sql(_ANSWER_SQL, *answer)
+        if self._events and self.journal:
+            await self.sql(self.journal, events[0])
         self._events.clear()
 
     async def _flush_waiting(self) -> None:

@@ -46,6 +46,8 @@ class Parts:
     timers: Timers
     partners: Mapping[str, Outbound]
     keyring: Keyring | None = None
+    journal: str = ""
+    """What a unit runs with the events it publishes; see Unit.flush."""
     opened: asyncio.Condition = field(default_factory=asyncio.Condition)
     open_on: date = date.min
     draining: bool = False
@@ -70,7 +72,8 @@ class Parts:
             yield self._unit(driver)
 
     def _unit(self, driver: Any) -> Unit:
-        return Unit(driver, service=self.name, policies=self.policies, calendar=self.policies.profile.calendar)
+        calendar = self.policies.profile.calendar
+        return Unit(driver, service=self.name, policies=self.policies, calendar=calendar, journal=self.journal)
 
     def topic(self, name: str) -> str:
         """The broker's name for a topic of the contract."""

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from libs.events.collateral import CollateralDisposed, CollateralPerfected, CollateralValued
 from libs.events.envelope import Meta
-from libs.events.guarantee import ClaimDenied, ClaimFiled, ClaimPaid, ClaimWithdrawn, CoverBound, CoverRefused
+from libs.events.guarantee import (
+    ClaimAppealed,
+    ClaimDenied,
+    ClaimFiled,
+    ClaimPaid,
+    ClaimWithdrawn,
+    CoverBound,
+    CoverRefused,
+)
 from libs.events.incentive import CaseDetermined
 from libs.events.rating import InformationDisputed, InformationVerified, RatingAssigned
 from libs.runtime.service import Reactions
@@ -14,6 +22,7 @@ from services.application.domain.loan import ClaimState
 
 _CLAIMS: dict[type, ClaimState] = {
     ClaimFiled: ClaimState.OPEN,
+    ClaimAppealed: ClaimState.OPEN,
     ClaimDenied: ClaimState.DENIED,
     ClaimWithdrawn: ClaimState.WITHDRAWN,
 }
@@ -39,7 +48,7 @@ async def cover_settled(tx: Tx, event: CoverBound | CoverRefused, _: Meta) -> No
     await facts.note_cover(tx, event)
 
 
-async def claim_moved(tx: Tx, event: ClaimFiled | ClaimDenied | ClaimWithdrawn, _: Meta) -> None:
+async def claim_moved(tx: Tx, event: ClaimFiled | ClaimAppealed | ClaimDenied | ClaimWithdrawn, _: Meta) -> None:
     await workout.note_claim(tx, event.facility_id, _CLAIMS[type(event)])
 
 
@@ -65,6 +74,7 @@ REACTIONS: Reactions = {
     CoverBound: cover_settled,
     CoverRefused: cover_settled,
     ClaimFiled: claim_moved,
+    ClaimAppealed: claim_moved,
     ClaimDenied: claim_moved,
     ClaimWithdrawn: claim_moved,
     ClaimPaid: claim_paid,

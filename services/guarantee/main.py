@@ -17,5 +17,6 @@ service = Service(
     timers=TIMERS,
     partners=PARTNERS,
     routers=(router,),
+    journal=store.JOURNAL_SQL,
 )
 app = service.app

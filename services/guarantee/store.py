@@ -10,9 +10,11 @@ import json
 from collections.abc import Sequence
 from itertools import groupby
 
-from sqlalchemy import CheckConstraint, Column, Numeric, Table, Text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Date, DateTime, Numeric, Table, Text, func
+from sqlalchemy.dialects.postgresql import JSONB
 
 from libs.kernel.money import Money
+from libs.runtime.dump import CHANCE
 from libs.runtime.shelf import Shelf
 from libs.runtime.tables import service_metadata
 from libs.runtime.tx import Tx
@@ -57,6 +59,54 @@ Table(
     comment="reserved is all that is held, bound its part under covers, active the part drawn and not repaid",
 )
 
+Table(
+    "partner_feeds",
+    metadata,
+    Column("party", Text, primary_key=True),
+    Column(
+        "last", BigInteger, nullable=False, comment="the last number given out; its row lock keeps commits in order"
+    ),
+)
+Table(
+    "partner_events",
+    metadata,
+    Column("party", Text, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False, info={CHANCE: True}, comment="without gaps"),
+    Column("event_id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("subject", Text, nullable=False, comment="the facility, or the partner itself"),
+    Column("business_date", Date, nullable=False),
+    Column("told_at", DateTime(timezone=True), nullable=False, info={CHANCE: True}, server_default=func.now()),
+    Column("body", JSONB, nullable=False),
+    comment="what was published about each partner's own business, in the order of its commits",
+)
+
+# A partner's own: what is about its cover; without a cover, what names it or its agreement; and what a party behind the
+# direct payer owes. A claim refused by our own rules was never put to it.
+JOURNAL_SQL = """
+WITH told AS (
+    SELECT *, payload::jsonb AS body, headers ->> 'ce_type' AS type FROM ROWS FROM (
+        jsonb_to_recordset($1::jsonb) AS (key text, event_id text, headers jsonb, payload text)
+    ) WITH ORDINALITY AS t(key, event_id, headers, payload, place)
+), concerned AS (
+    SELECT DISTINCT t.place, p.party FROM told t
+    LEFT JOIN covers c ON c.cover_id = t.body ->> 'cover_id'
+    LEFT JOIN LATERAL (SELECT partner_id FROM agreements WHERE code = t.body ->> 'agreement' LIMIT 1) a
+        ON t.body ->> 'cover_id' IS NULL
+    CROSS JOIN LATERAL (VALUES
+        (COALESCE(NULLIF(c.partner, ''), t.body ->> 'partner', a.partner_id)),
+        (CASE WHEN t.type LIKE 'reguarantee.%' THEN t.body ->> 'party' END)
+    ) AS p(party) WHERE p.party <> '' AND t.type NOT LIKE 'claim.refused.%'
+), feed AS (
+    INSERT INTO partner_feeds AS f (party, last)
+    SELECT party, count(*) FROM concerned GROUP BY party ORDER BY party
+    ON CONFLICT (party) DO UPDATE SET last = f.last + excluded.last RETURNING party, last
+)
+INSERT INTO partner_events (party, number, event_id, type, subject, business_date, body)
+SELECT f.party, f.last + 1 - row_number() OVER (PARTITION BY f.party ORDER BY t.place DESC), t.event_id, t.type, t.key,
+       (t.headers ->> 'ce_businessdate')::date, t.body
+FROM concerned c JOIN feed f USING (party) JOIN told t USING (place)
+"""
 _TURN_SQL = "SELECT pg_advisory_xact_lock(hashtext('guarantee.capacity'))"
 _RESERVE_SQL = """
 INSERT INTO pools AS p (pool, kind, size, outside, reserved)

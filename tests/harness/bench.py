@@ -92,10 +92,11 @@ class Bench:
         """GET as `actor` of a branch, or without one of the head office."""
         return await self.http.get(path, headers={**self.bearer(actor or role, role, org=org), **_named(headers)})
 
-    def bearer(self, actor: str, role: str, *, org: str = "", party: str = "") -> dict[str, str]:
-        """The header of somebody with a role, of a branch or else of the head office, or of a partner."""
+    def bearer(self, actor: str, role: str, *, org: str = "", party: str = "", scope: str = "") -> dict[str, str]:
+        """The header of somebody with a role, of a branch or else of the head office, or of a partner with scopes."""
         level = "" if org or party else HEAD_OFFICE
-        return {"authorization": f"Bearer {self.issuer.token(actor, role, org=org, level=level, party=party)}"}
+        token = self.issuer.token(actor, role, org=org, level=level, party=party, scope=scope)
+        return {"authorization": f"Bearer {token}"}
 
     async def react(self, *bodies: Any, on: date, key: str = "") -> None:
         """Deliver events as one batch, each with the next sequence of its publisher and key."""

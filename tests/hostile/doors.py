@@ -28,11 +28,19 @@ class About(StrEnum):
 
 
 class Rule(NamedTuple):
-    """Who may use a door (empty: nobody is asked for a token), what it is about, and whether partners may ask too."""
+    """Who of the bank may use a door, what it is about, and by which scope a partner may use it, if it may.
+
+    Without roles and without a scope nobody is asked for a token.
+    """
 
     roles: frozenset[str]
     about: About = About.NOBODY
-    partners: bool = False
+    scope: str = ""
+
+    @property
+    def open(self) -> bool:
+        """Whether nobody is asked for a token."""
+        return not self.roles and not self.scope
 
 
 OPEN = Rule(frozenset())
@@ -56,6 +64,11 @@ def _bank(*names: str) -> Rule:
 
 def _nobodys(*names: str) -> Rule:
     return Rule(frozenset(names))
+
+
+def _partners(scope: str) -> Rule:
+    """A door for partners alone."""
+    return Rule(frozenset(), scope=scope)
 
 
 COMMON = {
@@ -115,20 +128,34 @@ OWN: dict[str, dict[str, Rule]] = {
     },
     "guarantee": {
         "POST /v1/partners": _nobodys("admin"),
-        "POST /v1/partners/{partner_id}/standing": _nobodys("admin"),
-        "POST /v1/partners/{partner_id}/exposures": _nobodys("admin"),
+        "POST /v1/partners/{partner_id}/standing": _nobodys("admin")._replace(scope="reports.write"),
+        "POST /v1/partners/{partner_id}/exposures": _nobodys("admin")._replace(scope="reports.write"),
+        "POST /v1/partners/{partner_id}/exposure-lists": _nobodys("admin")._replace(scope="reports.write"),
         "POST /v1/agreements": _nobodys("admin"),
-        "POST /v1/agreements/{code}/signatures": _nobodys("admin"),
+        "POST /v1/agreements/{code}/signatures": _nobodys("admin")._replace(scope="agreements.sign"),
         "POST /v1/agreements/{code}/adoptions": _branch("admin"),
         "POST /v1/agreements/{code}/suspension": _nobodys("risk_director"),
         "POST /v1/agreements/{code}/reinstatement": _nobodys("risk_director"),
         "POST /v1/facilities/{facility_id}/premium-payments": _branch("core_bank"),
         "POST /v1/facilities/{facility_id}/claims": _branch("customer_manager"),
         "POST /v1/facilities/{facility_id}/filings": _branch("customer_manager"),
-        "POST /v1/facilities/{facility_id}/claims/{claim_id}/reimbursements": _branch("customer_manager"),
-        "GET /v1/agreements": Rule(BANK, About.NOBODY, partners=True),
-        "GET /v1/agreements/{code}": Rule(BANK, About.NOBODY, partners=True),
-        "GET /v1/facilities/{facility_id}": Rule(BANK, About.BRANCH, partners=True),
+        "POST /v1/facilities/{facility_id}/claims/{claim_id}/reimbursements": _branch("customer_manager")._replace(
+            scope="reports.write"
+        ),
+        "POST /v1/facilities/{facility_id}/loss-notices": _branch("customer_manager"),
+        "POST /v1/facilities/{facility_id}/claims/{claim_id}/answers": _branch("customer_manager"),
+        "POST /v1/facilities/{facility_id}/claims/{claim_id}/appeals": _branch("customer_manager"),
+        "POST /v1/facilities/{facility_id}/claims/{claim_id}/queries": _partners("claims.decide"),
+        "GET /v1/agreements": Rule(BANK, scope="agreements.read"),
+        "GET /v1/agreements/{code}": Rule(BANK, scope="agreements.read"),
+        "GET /v1/facilities/{facility_id}": Rule(BANK, About.BRANCH, scope="covers.read"),
+        "GET /v1/cover-requests": _partners("covers.read"),
+        "GET /v1/partner-events": _partners("events.read"),
+        "POST /v1/facilities/{facility_id}/cover-answers": _partners("covers.answer"),
+        "POST /v1/batch-confirmations": _partners("covers.answer"),
+        "POST /v1/facilities/{facility_id}/claims/{claim_id}/decision": _partners("claims.decide"),
+        "POST /v1/facilities/{facility_id}/claims/{claim_id}/payments": _partners("claims.pay"),
+        "POST /v1/facilities/{facility_id}/recoveries": _partners("reports.write"),
     },
     "incentive": {
         "GET /v1/facilities/{facility_id}": _branch("admin", "auditor", "operator", "inspector", "approver"),

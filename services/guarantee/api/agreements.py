@@ -4,12 +4,15 @@ from datetime import date
 
 from fastapi import APIRouter, Response
 
+from libs.kernel.errors import NotAllowed
 from libs.runtime import auth
 from libs.runtime.http import Door
 from libs.runtime.paging import PAGE_ROWS, Cursor, Limit, Page, after, page
+from libs.runtime.parties import BulkResult, PartnerDoor
 from libs.runtime.reading import PartnerReadDoor
 from libs.runtime.tx import Tx
 from services.guarantee import views
+from services.guarantee.api import scopes
 from services.guarantee.api.bodies import (
     AdoptionIn,
     AgreementIn,
@@ -20,7 +23,8 @@ from services.guarantee.api.bodies import (
     SignatureIn,
     StandingIn,
 )
-from services.guarantee.commands import agreements
+from services.guarantee.api.partner_bodies import ExposuresIn
+from services.guarantee.commands import agreements, partner_answers
 from services.guarantee.domain.agreement import Adoption, Agreement, Partner
 from services.guarantee.domain.capacity import Exposure, Standing
 from services.guarantee.domain.suspension import Suspension
@@ -47,7 +51,7 @@ async def admit_agreement(body: AgreementIn, door: Door) -> Response:
 @router.get("/agreements", response_model=Page[views.AgreementView])
 async def list_agreements(door: PartnerReadDoor, cursor: Cursor = "", limit: Limit = PAGE_ROWS) -> Response:
     """Agreements by code, with what is left of each capacity; a partner's own only."""
-    door.require(*auth.BANK, auth.PARTNER)
+    door.require(*auth.BANK, scope=scopes.AGREEMENTS_READ)
     place, party = after(cursor), door.caller.party
 
     async def read(tx: Tx) -> Page[views.AgreementView]:
@@ -60,16 +64,24 @@ async def list_agreements(door: PartnerReadDoor, cursor: Cursor = "", limit: Lim
 @router.get("/agreements/{code}", response_model=views.AgreementView)
 async def show_agreement(code: InPath, door: PartnerReadDoor) -> Response:
     """One agreement with what is left of its capacity; a partner's own only."""
-    door.require(*auth.BANK, auth.PARTNER)
+    door.require(*auth.BANK, scope=scopes.AGREEMENTS_READ)
     return await door.query(lambda tx: views.agreement(tx, code, door.caller.party))
 
 
 @router.post("/agreements/{code}/signatures", response_model=Agreement)
-async def sign_agreement(code: InPath, body: SignatureIn, door: Door) -> Response:
-    """The bank signs a version, by another than drafted it; or the partner's signature is put on record (admin)."""
-    door.require("admin")
+async def sign_agreement(code: InPath, body: SignatureIn, door: PartnerDoor) -> Response:
+    """The bank signs a version, by another than drafted it, or puts the partner's paper on record (admin).
+
+    Or the partner signs itself (scope agreements.sign). Either side signs the `digest` of the terms.
+    """
+    door.require("admin", scope=scopes.AGREEMENTS_SIGN)
+    party = door.caller.party
+    if party and body.party != party:
+        raise NotAllowed("not_a_party", f"a partner signs for itself, and not for {body.party}")
     return await door.execute(
-        lambda tx: agreements.sign_agreement(tx, code, body.effective, party=body.party, digest=body.digest), keys=[]
+        lambda tx: agreements.sign_agreement(tx, code, body.effective, party=body.party, digest=body.digest),
+        keys=[],
+        own=lambda tx: partner_answers.require_own_version(tx, code, body.effective, party),
     )
 
 
@@ -111,9 +123,10 @@ async def reinstate_agreement(code: InPath, body: ReasonIn, door: Door) -> Respo
 
 
 @router.post("/partners/{partner_id}/standing", response_model=Standing)
-async def report_standing(partner_id: InPath, body: StandingIn, door: Door) -> Response:
-    """A partner reports its own figures, which bound what may be bound with it (admin)."""
-    door.require("admin")
+async def report_standing(partner_id: InPath, body: StandingIn, door: PartnerDoor) -> Response:
+    """A partner reports its own figures, which bound what may be bound with it (admin; scope reports.write)."""
+    door.require("admin", scope=scopes.REPORTS_WRITE)
+    partner_answers.require_own_name(partner_id, door.caller.party)
     standing = Standing(
         partner_id=partner_id,
         currency=body.net_assets.currency,
@@ -126,16 +139,21 @@ async def report_standing(partner_id: InPath, body: StandingIn, door: Door) -> R
 
 
 @router.post("/partners/{partner_id}/exposures", response_model=Exposure)
-async def report_exposure(partner_id: InPath, body: ExposureIn, door: Door) -> Response:
-    """A partner reports what it guarantees elsewhere for one obligor (admin)."""
-    door.require("admin")
-    exposure = Exposure(
-        exposure_id=f"{partner_id}/{body.obligor}",
-        partner_id=partner_id,
-        obligor=body.obligor,
-        related_group=body.related_group,
-        currency=body.outside.currency,
-        outside=body.outside.money(),
-        as_of=body.as_of,
-    )
-    return await door.execute(lambda tx: agreements.report_exposure(tx, exposure), keys=[])
+async def report_exposure(partner_id: InPath, body: ExposureIn, door: PartnerDoor) -> Response:
+    """A partner reports what it guarantees elsewhere for one obligor (admin; scope reports.write)."""
+    door.require("admin", scope=scopes.REPORTS_WRITE)
+    partner_answers.require_own_name(partner_id, door.caller.party)
+    return await door.execute(lambda tx: agreements.report_exposure(tx, body.exposure(partner_id)), keys=[])
+
+
+@router.post("/partners/{partner_id}/exposure-lists", response_model=BulkResult)
+async def report_exposures(partner_id: InPath, body: ExposuresIn, door: PartnerDoor) -> Response:
+    """A partner reports what it guarantees elsewhere for many obligors, each row with its own result.
+
+    For admin, or the scope reports.write.
+    """
+    door.require("admin", scope=scopes.REPORTS_WRITE)
+    partner_answers.require_own_name(partner_id, door.caller.party)
+    door.require_rows(body.rows)
+    rows = [row.exposure(partner_id) for row in body.rows]
+    return await door.execute(lambda tx: partner_answers.report_exposures(tx, rows), keys=[])

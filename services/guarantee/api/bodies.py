@@ -10,8 +10,8 @@ from libs.events.guarantee import LayerOf, ShareOf
 from libs.runtime.http import Day, MoneyIn
 from services.guarantee.domain import terms
 from services.guarantee.domain.agreement import Agreement, ShareSource, version_ref
-from services.guarantee.domain.claim_rules import Demand
-from services.guarantee.domain.sharing import BANK, Loss
+from services.guarantee.domain.capacity import Exposure
+from services.guarantee.domain.sharing import BANK
 
 CODE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Code = Annotated[str, Field(pattern=CODE)]
@@ -112,6 +112,12 @@ class ClaimRulesIn(Terms):
     file_days_max: Days | None = None
     documents: Words = ()
     in_suspension: terms.InSuspension = terms.InSuspension.PAID
+    notice_days: Days | None = None
+    decide_days: Days | None = None
+    answer_days: Days | None = None
+    appeal_days: Days = 0
+    interim_days: Days | None = None
+    interim_share: Fraction = Decimal(0)
 
 
 class LiabilityIn(Terms):
@@ -189,6 +195,7 @@ class AgreementIn(BaseModel):
     cap: CapIn | None = None
     triggers: Annotated[list[TriggerIn], Field(max_length=5)] = []
     adopting: terms.Adopting = terms.Adopting.EVERY_BRANCH
+    contact: terms.Contact = terms.Contact.WE_CALL
     premium_product: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9._-]*$")] = ""
     premium_rate_max: Fraction | None = None
 
@@ -224,6 +231,7 @@ class AgreementIn(BaseModel):
             cap=None if self.cap is None else _cap(self.cap),
             triggers=tuple(terms.Trigger(**trigger.model_dump()) for trigger in self.triggers),
             adopting=self.adopting,
+            contact=self.contact,
             premium_product=self.premium_product,
             premium_rate_max=self.premium_rate_max,
             drafted_by=drafted_by,
@@ -297,31 +305,17 @@ class ExposureIn(BaseModel):
     related_group: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")] = ""
     outside: MoneyIn
 
-
-class ClaimIn(BaseModel):
-    """A claim a person files: of whom, for which loss, how much of them, with which documents."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    loan_id: Code
-    partner: Code
-    principal: MoneyIn
-    interest: MoneyIn
-    penalty: MoneyIn | None = None
-    cost: MoneyIn | None = None
-    claimed: MoneyIn
-    documents: Words = ()
-
-    def demand(self) -> Demand:
-        """The claim as the domain knows it."""
-        none = self.principal.money().zero
-        loss = Loss(
-            principal=self.principal.money(),
-            interest=self.interest.money(),
-            penalty=none if self.penalty is None else self.penalty.money(),
-            cost=none if self.cost is None else self.cost.money(),
+    def exposure(self, partner_id: str) -> Exposure:
+        """What `partner_id` reports, as the domain knows it."""
+        return Exposure(
+            exposure_id=f"{partner_id}/{self.obligor}",
+            partner_id=partner_id,
+            obligor=self.obligor,
+            related_group=self.related_group,
+            currency=self.outside.currency,
+            outside=self.outside.money(),
+            as_of=self.as_of,
         )
-        return Demand(partner=self.partner, loss=loss, claimed=self.claimed.money(), documents=self.documents)
 
 
 class FilingIn(BaseModel):

@@ -2,13 +2,18 @@
 
 from fastapi import APIRouter, Response
 
-from libs.runtime.auth import BANK, PARTNER
+from libs.runtime.auth import BANK
 from libs.runtime.http import Door
+from libs.runtime.parties import PartnerDoor
 from libs.runtime.reading import PartnerReadDoor
 from services.guarantee import views
-from services.guarantee.api.bodies import ClaimIn, FilingIn, InPath, PremiumPaymentIn, ReimbursementIn
-from services.guarantee.commands import cash, claims, covers
+from services.guarantee.api import scopes
+from services.guarantee.api.bodies import FilingIn, InPath, PremiumPaymentIn, ReimbursementIn
+from services.guarantee.api.claim_bodies import AppealIn, ClaimAnswerIn, ClaimIn, NoticeIn
+from services.guarantee.commands import cash, claim_life, claims, covers
+from services.guarantee.commands.partner_answers import require_own_cover
 from services.guarantee.domain.cash import CashLeg
+from services.guarantee.domain.claim import Claim
 from services.guarantee.domain.cover import Cover
 from services.guarantee.domain.loan import CoveredLoan
 
@@ -25,7 +30,7 @@ async def pay_premium(facility_id: InPath, body: PremiumPaymentIn, door: Door) -
 @router.get("/facilities/{facility_id}", response_model=views.FacilityView)
 async def show_facility(facility_id: InPath, door: PartnerReadDoor) -> Response:
     """A facility's cover, its loans and claims; a partner's only where the cover is that partner's."""
-    door.require(*BANK, PARTNER)
+    door.require(*BANK, scope=scopes.COVERS_READ)
     return await door.query(lambda tx: views.facility(tx, facility_id, door.caller.party), key=facility_id)
 
 
@@ -46,12 +51,42 @@ async def file_drawdown(facility_id: InPath, body: FilingIn, door: Door) -> Resp
 
 
 @router.post("/facilities/{facility_id}/claims/{claim_id}/reimbursements", response_model=CashLeg)
-async def take_reimbursement(facility_id: InPath, claim_id: InPath, body: ReimbursementIn, door: Door) -> Response:
-    """Note that a party behind the partner gave it money (customer_manager)."""
-    door.require("customer_manager")
+async def take_reimbursement(
+    facility_id: InPath, claim_id: InPath, body: ReimbursementIn, door: PartnerDoor
+) -> Response:
+    """Note that a party behind the partner gave it money (customer_manager; scope reports.write)."""
+    door.require("customer_manager", scope=scopes.REPORTS_WRITE)
     return await door.execute(
         lambda tx: cash.take_reimbursement(
             tx, facility_id, claim_id, party=body.party, amount=body.amount.money(), receipt=body.receipt
         ),
         keys=[facility_id],
+        own=lambda tx: require_own_cover(tx, facility_id, door.caller.party),
+    )
+
+
+@router.post("/facilities/{facility_id}/loss-notices", response_model=CoveredLoan)
+async def notify_loss(facility_id: InPath, body: NoticeIn, door: Door) -> Response:
+    """Give the partner notice of a loan in arrears, once (customer_manager)."""
+    door.require("customer_manager")
+    return await door.execute(lambda tx: claim_life.notify_loss(tx, facility_id, body.loan_id), keys=[facility_id])
+
+
+@router.post("/facilities/{facility_id}/claims/{claim_id}/answers", response_model=Claim)
+async def answer_query(facility_id: InPath, claim_id: InPath, body: ClaimAnswerIn, door: Door) -> Response:
+    """Answer what the partner asked about a claim (customer_manager)."""
+    door.require("customer_manager")
+    evidence = tuple(document.evidence() for document in body.evidence)
+    return await door.execute(
+        lambda tx: claim_life.answer_query(tx, facility_id, claim_id, evidence), keys=[facility_id]
+    )
+
+
+@router.post("/facilities/{facility_id}/claims/{claim_id}/appeals", response_model=Claim)
+async def appeal_claim(facility_id: InPath, claim_id: InPath, body: AppealIn, door: Door) -> Response:
+    """Appeal against the denial of a claim, once and within the days agreed (customer_manager)."""
+    door.require("customer_manager")
+    grounds, evidence = tuple(body.grounds), tuple(document.evidence() for document in body.evidence)
+    return await door.execute(
+        lambda tx: claim_life.appeal_claim(tx, facility_id, claim_id, grounds, evidence), keys=[facility_id]
     )

@@ -6,11 +6,11 @@ A recovery that comes while a claim is open waits for its outcome, so the split 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 
 from libs.events.application import LoanClosed, LoanCured, LoanOverdue, RecoveryReceived
 from libs.events.guarantee import RecoveryShared
-from libs.kernel.errors import NotFound
+from libs.kernel.errors import Invalid, NotFound, Refused
 from libs.kernel.money import Money
 from libs.runtime.tx import Tx
 from services.guarantee.commands.caps import book_of, give_cap_back, use_cap
@@ -29,13 +29,17 @@ from services.guarantee.domain import claim as rules
 from services.guarantee.domain.agreement import Agreement
 from services.guarantee.domain.cap import CapBook
 from services.guarantee.domain.claim import Claim, ClaimState
+from services.guarantee.domain.claim_life import PAYMENT
+from services.guarantee.domain.claim_life import missed as late
 from services.guarantee.domain.claim_rules import Basis, ClaimFault, Demand, fault_of, files_itself, loss_today
 from services.guarantee.domain.cover import Cover
 from services.guarantee.domain.health import with_denial, with_payment, with_recovery
-from services.guarantee.domain.loan import CoveredLoan, claimable_on, share_recovery
+from services.guarantee.domain.loan import CoveredLoan, claimable_on, notify_loss, share_recovery
+from services.guarantee.domain.terms import Contact
 from services.guarantee.store import CLAIMS, LOANS, take_turn
 
 CLAIM_DUE, PAYMENT_DUE = "claim.due", "claim.payment"
+NOTICE_DUE, TURN_ENDS, INTERIM_DUE = "claim.notice", "claim.turn", "claim.interim"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,8 @@ async def note_overdue(tx: Tx, event: LoanOverdue) -> None:
         return
     overdue = replace(loan, overdue_since=event.since, outstanding=event.outstanding)
     agreement = await terms_of(tx, await known_cover(tx, event.facility_id))
+    if agreement.claims.notice_days is not None and loan.notified_on is None:
+        overdue = _give_notice(tx, agreement, overdue)
     await keep_loan(tx, agreement, loan, overdue)
     if rules.claim_paid(await tx.of(CLAIMS, event.facility_id), loan.loan_id) is not None:
         return
@@ -70,7 +76,9 @@ async def note_cure(tx: Tx, event: LoanCured) -> None:
     if loan is None:
         return
     agreement = await terms_of(tx, await known_cover(tx, event.facility_id))
-    await keep_loan(tx, agreement, loan, replace(loan, overdue_since=None, outstanding=event.outstanding))
+    cured = replace(loan, overdue_since=None, outstanding=event.outstanding, notified_on=None)
+    await keep_loan(tx, agreement, loan, cured)
+    tx.cancel_timer(NOTICE_DUE, ref=loan.loan_id)
     await _drop_claim(tx, loan)
 
 
@@ -89,7 +97,7 @@ async def file_claim(tx: Tx, facility_id: str, loan_id: str, demand: Demand) -> 
 
 async def accept_claim(tx: Tx, facility_id: str, claim_id: str) -> None:
     """The partner accepted; its payment is asked after on the last day it has."""
-    claim = await _claim(tx, facility_id, claim_id)
+    claim = await known_claim(tx, facility_id, claim_id)
     if claim.state is ClaimState.WITHDRAWN:  # cured while the partner was deciding: nobody will pay or wait
         return
     cover = await known_cover(tx, claim.facility_id)
@@ -99,23 +107,36 @@ async def accept_claim(tx: Tx, facility_id: str, claim_id: str) -> None:
     accepted, event = rules.accept_claim(claim, on, agreement.pay_working_days, tx.calendar)
     tx.put(CLAIMS, accepted)
     tx.publish(event)
+    tx.cancel_timer(TURN_ENDS, ref=claim_id)
     tx.timer(PAYMENT_DUE, ref=claim_id, key=claim.facility_id, due=event.pay_by)
 
 
 async def deny_claim(tx: Tx, facility_id: str, claim_id: str, reason: str) -> None:
-    """The partner will not pay: the loss and every recovery on it stay with the bank."""
-    claim = await _claim(tx, facility_id, claim_id)
+    """The partner will not pay: loss and recoveries stay with the bank, once it cannot appeal any more."""
+    claim = await known_claim(tx, facility_id, claim_id)
     if claim.state is ClaimState.WITHDRAWN:
         return
-    denied, event = rules.deny_claim(claim, reason)
+    agreement = await terms_of(tx, await known_cover(tx, facility_id))
+    appeal_by = rules.days_from(tx.date, agreement.claims.appeal_days or None)
+    denied, event = rules.deny_claim(claim, reason, appeal_by)
     tx.put(CLAIMS, denied)
     tx.publish(event)
-    await _give_up(tx, denied)
+    set_turn(tx, denied)
+    if not denied.open:
+        cancel_clocks(tx, claim_id)
+        await give_up(tx, denied)
 
 
 async def ask_payment(tx: Tx, claim_id: str, facility_id: str) -> None:
-    """The payment is due: ask the partner whether it paid. Each time asked is a call of its own."""
-    claim = await _claim(tx, facility_id, claim_id)
+    """The payment is due: ask the partner whether it paid. Each time asked is a call of its own.
+
+    A partner that calls us has had its days, and was not asked: what it did not report has not come.
+    """
+    claim = await known_claim(tx, facility_id, claim_id)
+    agreement = await terms_of(tx, await known_cover(tx, facility_id))
+    if agreement.contact is Contact.PARTNER_CALLS:
+        await miss_payment(tx, facility_id, claim_id, tx.date)
+        return
     reference = f"{claim_id}/{claim.rechecks}" if claim.rechecks else claim_id
     request = {"facility_id": facility_id, "claim_id": claim_id, "on": tx.date.isoformat()}
     tx.call("partner.claim_payment", key=facility_id, reference=reference, request=request)
@@ -126,10 +147,11 @@ async def take_payment(tx: Tx, facility_id: str, claim_id: str, receipt: str) ->
 
     Raises Refused when the claim was withdrawn meanwhile: people must send that money back.
     """
-    claim = await _claim(tx, facility_id, claim_id)
+    claim = await known_claim(tx, facility_id, claim_id)
     paid, event = rules.pay_claim(claim, receipt)
     tx.put(CLAIMS, paid)
     tx.publish(event)
+    cancel_clocks(tx, claim_id)
     agreement = await terms_of(tx, await known_cover(tx, facility_id))
     await owe_behind(tx, paid, agreement)
     await note(tx, agreement, lambda record: with_payment(record, paid))
@@ -138,18 +160,22 @@ async def take_payment(tx: Tx, facility_id: str, claim_id: str, receipt: str) ->
 
 async def miss_payment(tx: Tx, facility_id: str, claim_id: str, asked_on: date) -> None:
     """The partner had not paid on the day it was asked for: ask again later, and give up after the last time."""
-    claim = await _claim(tx, facility_id, claim_id)
+    claim = await known_claim(tx, facility_id, claim_id)
     if claim.state is ClaimState.WITHDRAWN:
         return
     terms = tx.policy(rules.ClaimTerms, "guarantee/claim")
     missed, outcome = rules.miss_payment(claim, asked_on, tx.calendar, terms.terms)
     tx.put(CLAIMS, missed)
+    if not claim.rechecks and claim.pay_by is not None:
+        cover = await known_cover(tx, facility_id)
+        tx.publish(late(claim, PAYMENT, cover.partner, claim.pay_by), policy=terms.ref)
     match outcome:
         case rules.PaymentLate(ask_on=day):
             tx.timer(PAYMENT_DUE, ref=claim_id, key=claim.facility_id, due=day)
         case _:
             tx.publish(outcome, policy=terms.ref)
-            await _give_up(tx, missed)
+            cancel_clocks(tx, claim_id)
+            await give_up(tx, missed)
 
 
 async def share_or_hold_recovery(tx: Tx, event: RecoveryReceived) -> None:
@@ -161,12 +187,20 @@ async def share_or_hold_recovery(tx: Tx, event: RecoveryReceived) -> None:
     if rules.claim_open(claims, loan.loan_id) is not None:
         tx.put(LOANS, replace(loan, waiting=(*loan.waiting, event.amount)))
     elif (paid := rules.claim_paid(claims, loan.loan_id)) is not None:
-        cover = await known_cover(tx, loan.facility_id)
-        agreement = await terms_of(tx, cover)
-        shared, body = _share(loan, paid, cover, agreement, event.amount)
-        tx.put(LOANS, shared)
-        tx.publish(body)
-        await note(tx, agreement, lambda record: with_recovery(record, body.parts))
+        await _share_out(tx, loan, paid, event.amount)
+
+
+async def report_recovery(tx: Tx, facility_id: str, loan_id: str, amount: Money, receipt: str) -> CoveredLoan:
+    """The partner recovered money after it paid: shared like any recovery; raises Refused before, or for it twice."""
+    loan = await known_loan(tx, facility_id, loan_id)
+    paid = rules.claim_paid(await tx.of(CLAIMS, facility_id), loan_id)
+    if paid is None:
+        raise Refused("claim_not_paid", f"nothing was paid on {loan_id}, so nothing is the partner's to recover")
+    if receipt in loan.reported:
+        raise Refused("receipt_counted", f"{receipt} was reported before")
+    if amount.currency != loan.currency:
+        raise Invalid("currency_mismatch", f"{loan_id} is in {loan.currency}")
+    return await _share_out(tx, replace(loan, reported=(*loan.reported, receipt)), paid, amount)
 
 
 async def close_loan(tx: Tx, event: LoanClosed) -> None:
@@ -180,6 +214,37 @@ async def close_loan(tx: Tx, event: LoanClosed) -> None:
     if event.outcome == "repaid":
         await _drop_claim(tx, loan)
     await release_when_over(tx, await known_cover(tx, loan.facility_id))
+
+
+async def known_claim(tx: Tx, facility_id: str, claim_id: str) -> Claim:
+    """The claim of this id under the facility; raises NotFound."""
+    for claim in await tx.of(CLAIMS, facility_id):
+        if claim.claim_id == claim_id:
+            return claim
+    raise NotFound("no_claim", claim_id)
+
+
+async def give_up(tx: Tx, claim: Claim) -> None:
+    """The partners do not pay: what the claim used of the cap goes back, unless denied claims count."""
+    agreement = await terms_of(tx, await known_cover(tx, claim.facility_id))
+    await give_cap_back(tx, agreement, claim, denied=True)
+    await note(tx, agreement, with_denial)
+    await _end_claim(tx, claim)
+
+
+def set_turn(tx: Tx, claim: Claim) -> None:
+    """Whoever has to act on the claim has until its last day; no timer where no days were agreed."""
+    last = claim.appeal_by or claim.act_by
+    if last is None:
+        tx.cancel_timer(TURN_ENDS, ref=claim.claim_id)
+    else:
+        tx.timer(TURN_ENDS, ref=claim.claim_id, key=claim.facility_id, due=last + timedelta(days=1))
+
+
+def cancel_clocks(tx: Tx, claim_id: str) -> None:
+    """The claim has its outcome: nobody's days run any more."""
+    for kind in (TURN_ENDS, INTERIM_DUE, PAYMENT_DUE):
+        tx.cancel_timer(kind, ref=claim_id)
 
 
 async def _decide(tx: Tx, demand: Demand, cover: Cover, loan: CoveredLoan) -> ClaimDecision:
@@ -206,7 +271,12 @@ async def _decide(tx: Tx, demand: Demand, cover: Cover, loan: CoveredLoan) -> Cl
     if book is not None:
         await use_cap(tx, agreement, claim, book)
     tx.cancel_timer(CLAIM_DUE, ref=loan.loan_id)
-    _send(tx, claim)
+    set_turn(tx, claim)
+    if agreement.claims.interim_days is not None:
+        day = tx.date + timedelta(days=agreement.claims.interim_days + 1)
+        tx.timer(INTERIM_DUE, ref=claim.claim_id, key=claim.facility_id, due=day)
+    if agreement.contact is Contact.WE_CALL:
+        _send(tx, claim)
     return ClaimDecision(claim_id=claim.claim_id)
 
 
@@ -227,18 +297,33 @@ def _send(tx: Tx, claim: Claim) -> None:
     tx.call("partner.claim", key=claim.facility_id, reference=claim.claim_id, request=request)
 
 
+async def _share_out(tx: Tx, loan: CoveredLoan, paid: Claim, amount: Money) -> CoveredLoan:
+    cover = await known_cover(tx, loan.facility_id)
+    agreement = await terms_of(tx, cover)
+    shared, body = _share(loan, paid, cover, agreement, amount)
+    tx.put(LOANS, shared)
+    tx.publish(body)
+    await note(tx, agreement, lambda record: with_recovery(record, body.parts))
+    return shared
+
+
+def _give_notice(tx: Tx, agreement: Agreement, loan: CoveredLoan) -> CoveredLoan:
+    """A partner that calls us finds the notice among its events at once; for another one a person gives it in time."""
+    if agreement.contact is Contact.PARTNER_CALLS:
+        notified, event = notify_loss(loan, tx.date)
+        tx.publish(event)
+        return notified
+    days = (agreement.claims.notice_days or 0) + 1
+    due = (loan.overdue_since or tx.date) + timedelta(days=days)
+    tx.timer(NOTICE_DUE, ref=loan.loan_id, key=loan.facility_id, due=due)
+    return loan
+
+
 def _share(
     loan: CoveredLoan, paid: Claim, cover: Cover, agreement: Agreement, amount: Money
 ) -> tuple[CoveredLoan, RecoveryShared]:
     ratio = rules.loss_ratio(paid, cover)
     return share_recovery(loan, paid.parts, ratio, agreement.liability.recovery_rank, amount)
-
-
-async def _claim(tx: Tx, facility_id: str, claim_id: str) -> Claim:
-    for claim in await tx.of(CLAIMS, facility_id):
-        if claim.claim_id == claim_id:
-            return claim
-    raise NotFound("no_claim", claim_id)
 
 
 async def _drop_claim(tx: Tx, loan: CoveredLoan) -> None:
@@ -248,18 +333,10 @@ async def _drop_claim(tx: Tx, loan: CoveredLoan) -> None:
         return
     withdrawn, event = rules.withdraw_claim(claim)
     tx.put(CLAIMS, withdrawn)
-    tx.cancel_timer(PAYMENT_DUE, ref=claim.claim_id)
+    cancel_clocks(tx, claim.claim_id)
     tx.publish(event)
     agreement = await terms_of(tx, await known_cover(tx, loan.facility_id))
     await give_cap_back(tx, agreement, claim, denied=False)
-
-
-async def _give_up(tx: Tx, claim: Claim) -> None:
-    """The partners do not pay: what the claim used of the cap goes back, unless denied claims count."""
-    agreement = await terms_of(tx, await known_cover(tx, claim.facility_id))
-    await give_cap_back(tx, agreement, claim, denied=True)
-    await note(tx, agreement, with_denial)
-    await _end_claim(tx, claim)
 
 
 async def _end_claim(tx: Tx, claim: Claim) -> None:

@@ -16,7 +16,7 @@ from services.guarantee.domain import loan as drawn
 from services.guarantee.domain import premium
 from services.guarantee.domain.agreement import Adoption, Agreement, hold_for
 from services.guarantee.domain.capacity import Bound, Holding, LimitTerms, bounds_for, too_old
-from services.guarantee.domain.claim import OPEN, claim_open, claim_paid
+from services.guarantee.domain.claim import claim_open, claim_paid
 from services.guarantee.domain.cover import (
     Cover,
     CoverAnswer,
@@ -33,7 +33,7 @@ from services.guarantee.domain.cover import (
 from services.guarantee.domain.health import throttled
 from services.guarantee.domain.loan import CoveredLoan
 from services.guarantee.domain.suspension import suspended
-from services.guarantee.domain.terms import BindTiming
+from services.guarantee.domain.terms import BindTiming, Contact
 from services.guarantee.store import (
     ADOPTIONS,
     AGREEMENTS,
@@ -113,6 +113,23 @@ async def file_drawdown(tx: Tx, facility_id: str, loan_id: str) -> CoveredLoan:
     return filed
 
 
+async def confirm_drawdown(tx: Tx, facility_id: str, loan_id: str) -> CoveredLoan:
+    """The partner confirms a batch drawdown that was filed with it; raises Refused when there is nothing to confirm."""
+    confirmed, event = drawn.confirm_drawdown(await known_loan(tx, facility_id, loan_id), tx.date)
+    tx.put(LOANS, confirmed)
+    tx.publish(event)
+    return confirmed
+
+
+async def remove_drawdown(tx: Tx, facility_id: str, loan_id: str, reason: str) -> CoveredLoan:
+    """The partner strikes a filed drawdown off its list: it is not covered; raises Refused once it was confirmed."""
+    loan, cover = await known_loan(tx, facility_id, loan_id), await known_cover(tx, facility_id)
+    freed, removed, event = drawn.remove_filed(cover, loan, reason)
+    await keep_loan(tx, await terms_of(tx, cover), loan, removed)
+    await settle(tx, cover, freed, (event,))
+    return removed
+
+
 async def end_filing(tx: Tx, loan_id: str, facility_id: str) -> None:
     """The days to file a batch drawdown are over and it was not filed: it is not covered."""
     loan = await known_loan(tx, facility_id, loan_id)
@@ -154,7 +171,7 @@ async def release_when_over(tx: Tx, cover: Cover) -> None:
     loans = await tx.of(LOANS, cover.facility_id)
     if not all(loan.closed for loan in loans):
         return
-    if any(claim.state in OPEN for claim in await tx.of(CLAIMS, cover.facility_id)):
+    if any(claim.open for claim in await tx.of(CLAIMS, cover.facility_id)):
         return
     agreement = await terms_of(tx, cover)
     for loan in loans:
@@ -255,6 +272,7 @@ async def hold(
     cover, reserved = hold_cover(file, agreement, amount, tx.new_id("cover"), lines, premium_rate)
     if agreement.binding.timing is BindTiming.BEFORE_APPROVAL:
         tx.publish(ask_partner(cover), policy=limits.ref)
+    cover = replace(cover, asked_on=tx.date)
     tx.put(COVERS, cover)
     tx.publish(reserved, policy=limits.ref)
     await _ask(tx, cover, agreement)
@@ -262,13 +280,18 @@ async def hold(
 
 
 async def _ask(tx: Tx, cover: Cover, agreement: Agreement) -> None:
-    """Ask the partner, or bind at once where the agreement lets the bank file drawdowns later (总对总)."""
+    """Ask the partner, or bind at once where the agreement lets the bank file drawdowns later (总对总).
+
+    A partner that calls us finds the request among its open ones.
+    """
     if agreement.binding.timing is BindTiming.FILED:
         await take_cover_answer(tx, cover.facility_id, ACCEPTED)
         return
     if agreement.binding.hold_days:
         due = tx.date + timedelta(days=agreement.binding.hold_days)
         tx.timer(HOLD_EXPIRES, ref=cover.cover_id, key=cover.facility_id, due=due)
+    if agreement.contact is Contact.PARTNER_CALLS:
+        return
     asked = {
         "reference": cover.cover_id,
         "agreement": cover.agreement,

@@ -25,6 +25,7 @@ from services.guarantee.domain.terms import (
     BindTiming,
     Cap,
     ClaimRules,
+    Contact,
     Coverage,
     Eligibility,
     Leg,
@@ -92,6 +93,7 @@ class Agreement:
     cap: Cap | None = None
     triggers: tuple[Trigger, ...] = ()
     adopting: Adopting = Adopting.EVERY_BRANCH
+    contact: Contact = Contact.WE_CALL
     premium_product: str = ""
     premium_rate_max: Decimal | None = None
     drafted_by: str = ""
@@ -254,6 +256,7 @@ def _check_terms(agreement: Agreement) -> None:
         raise Invalid("measure_named_twice", agreement.code)
     if agreement.premium_rate_max is not None and agreement.premium_rate > agreement.premium_rate_max:
         raise Invalid("premium_above_ceiling", f"{agreement.code}: at most {agreement.premium_rate_max} a year")
+    _check_clocks(agreement)
     legs = [leg.party for leg in agreement.legs]
     parties, payer = _parties(agreement), direct_payer(agreement)
     if payer == BANK or payer not in parties:
@@ -273,6 +276,17 @@ def _check_binding(agreement: Agreement) -> None:
         raise Invalid("filing_days_missing", f"{agreement.code}: drawdowns are filed within a number of days, or never")
     if filed and (agreement.share_source is ShareSource.ANSWER or binding.quoted):
         raise Invalid("nobody_answers", f"{agreement.code}: a batch partner answers no single request")
+
+
+def _check_clocks(agreement: Agreement) -> None:
+    claims = agreement.claims
+    if bool(claims.interim_share) != (claims.interim_days is not None):
+        raise Invalid("interim_incomplete", f"{agreement.code}: a part is paid in advance after a number of days")
+    exchanged = claims.appeal_days or claims.interim_share or claims.answer_days is not None
+    if exchanged and agreement.contact is Contact.WE_CALL:
+        raise Invalid(
+            "partner_does_not_call", f"{agreement.code}: queries, appeals, interim payments need our own door"
+        )
 
 
 def _parties(agreement: Agreement) -> set[str]:

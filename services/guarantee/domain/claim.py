@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 
 from libs.events.guarantee import (
@@ -19,7 +19,7 @@ from libs.events.guarantee import (
 from libs.kernel.calendar import Calendar
 from libs.kernel.errors import Refused
 from libs.kernel.money import Money
-from services.guarantee.domain.claim_rules import Basis, ClaimFault, Demand, payable
+from services.guarantee.domain.claim_rules import Basis, ClaimFault, Demand, Evidence, payable
 from services.guarantee.domain.cover import Cover
 from services.guarantee.domain.sharing import parts_of
 
@@ -36,7 +36,7 @@ class ClaimTerms:
 
 
 class ClaimState(StrEnum):
-    """Where a claim stands; `filed` and `accepted` are open, the others final."""
+    """Where a claim stands; `filed` and `accepted` are open, `paid` and `withdrawn` final, see Claim.open."""
 
     FILED = "filed"
     ACCEPTED = "accepted"
@@ -52,7 +52,9 @@ OPEN = (ClaimState.FILED, ClaimState.ACCEPTED)
 class Claim:
     """One claim on the partners: `loss` when it was filed, `claimed` the partners' parts of it, `parts` everybody's.
 
-    `counted` is what it uses of the cap whose book is named.
+    `counted` is what it uses of the cap whose book is named. While it is filed, `asked` is what the partner wants to
+    know first, and `act_by` the last day of whose turn it is: the bank's to answer, else the partner's to decide. Until
+    `appeal_by` a denial is not final; after an appeal (`appealed`) it is. `interim` was paid in advance.
     """
 
     claim_id: str
@@ -71,6 +73,28 @@ class Claim:
     rechecks: int = 0
     receipt: str = ""
     reason: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    asked: tuple[str, ...] = ()
+    act_by: date | None = None
+    appeal_by: date | None = None
+    appealed: bool = False
+    interim: Money
+    receipts: tuple[str, ...] = ()
+
+    @property
+    def open(self) -> bool:
+        """Whether it still waits for its outcome."""
+        return self.state in OPEN or (self.state is ClaimState.DENIED and self.appeal_by is not None)
+
+    @property
+    def left(self) -> Money:
+        """What is claimed and not paid in advance."""
+        return self.claimed - self.interim
+
+    @property
+    def returned(self) -> Money | None:
+        """What goes back to the partner if nothing is owed after all."""
+        return self.interim or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +106,7 @@ class PaymentLate:
 
 def claim_open(claims: tuple[Claim, ...], loan_id: str) -> Claim | None:
     """The claim on this loan that still waits for its outcome, if any; there is never more than one."""
-    return next((claim for claim in claims if claim.loan_id == loan_id and claim.state in OPEN), None)
+    return next((claim for claim in claims if claim.loan_id == loan_id and claim.open), None)
 
 
 def claim_paid(claims: tuple[Claim, ...], loan_id: str) -> Claim | None:
@@ -111,6 +135,9 @@ def file_claim(demand: Demand, basis: Basis, claim_id: str, book: str) -> tuple[
         filed_on=basis.on,
         counted=due.counted,
         book=book,
+        evidence=demand.evidence,
+        act_by=days_from(basis.on, basis.agreement.claims.decide_days),
+        interim=due.claimed.zero,
     )
     event = ClaimFiled(
         facility_id=claim.facility_id,
@@ -136,7 +163,7 @@ def refuse_claim(demand: Demand, basis: Basis, fault: ClaimFault) -> ClaimRefuse
 
 def accept_claim(claim: Claim, on: date, pay_working_days: int, calendar: Calendar) -> tuple[Claim, ClaimAccepted]:
     """The partner accepted: it pays by the last of `pay_working_days` working days after `on`."""
-    _require(claim, ClaimState.FILED)
+    require_state(claim, ClaimState.FILED)
     pay_by = calendar.add_working_days(on, pay_working_days)
     event = ClaimAccepted(
         facility_id=claim.facility_id,
@@ -145,26 +172,37 @@ def accept_claim(claim: Claim, on: date, pay_working_days: int, calendar: Calend
         amount=claim.claimed,
         pay_by=pay_by,
     )
-    return replace(claim, state=ClaimState.ACCEPTED, pay_by=pay_by), event
+    return replace(claim, state=ClaimState.ACCEPTED, pay_by=pay_by, asked=(), act_by=None), event
 
 
-def deny_claim(claim: Claim, reason: str) -> tuple[Claim, ClaimDenied]:
-    """The partner will not pay, or never did; the loss stays with the bank."""
-    _require(claim, *OPEN)
-    event = ClaimDenied(facility_id=claim.facility_id, cover_id=claim.cover_id, claim_id=claim.claim_id, reason=reason)
-    return replace(claim, state=ClaimState.DENIED, reason=reason), event
+def deny_claim(claim: Claim, reason: str, appeal_by: date | None = None) -> tuple[Claim, ClaimDenied]:
+    """The partner will not pay, or never did; the loss stays with the bank unless it may appeal, which it may once."""
+    require_state(claim, *OPEN)
+    last = None if claim.appealed else appeal_by
+    event = ClaimDenied(
+        facility_id=claim.facility_id,
+        cover_id=claim.cover_id,
+        claim_id=claim.claim_id,
+        reason=reason,
+        appeal_by=last,
+        returned=claim.returned,
+    )
+    return replace(claim, state=ClaimState.DENIED, reason=reason, asked=(), act_by=None, appeal_by=last), event
 
 
 def withdraw_claim(claim: Claim) -> tuple[Claim, ClaimWithdrawn]:
     """The borrower cured before the partners paid; a cure lapses the claim."""
-    _require(claim, *OPEN)
-    event = ClaimWithdrawn(facility_id=claim.facility_id, cover_id=claim.cover_id, claim_id=claim.claim_id)
-    return replace(claim, state=ClaimState.WITHDRAWN), event
+    if not claim.open:
+        require_state(claim, *OPEN)
+    event = ClaimWithdrawn(
+        facility_id=claim.facility_id, cover_id=claim.cover_id, claim_id=claim.claim_id, returned=claim.returned
+    )
+    return replace(claim, state=ClaimState.WITHDRAWN, asked=(), act_by=None, appeal_by=None), event
 
 
 def pay_claim(claim: Claim, receipt: str) -> tuple[Claim, ClaimPaid]:
     """The partners paid what was claimed; the parts are the final split of the loss, the bank's own included."""
-    _require(claim, ClaimState.ACCEPTED)
+    require_state(claim, ClaimState.ACCEPTED)
     event = ClaimPaid(
         facility_id=claim.facility_id,
         cover_id=claim.cover_id,
@@ -190,13 +228,19 @@ def miss_payment(
     claim: Claim, on: date, calendar: Calendar, terms: ClaimTerms
 ) -> tuple[Claim, PaymentLate | ClaimDenied]:
     """No payment when asked: ask again later, and after the last time count the claim as denied."""
-    _require(claim, ClaimState.ACCEPTED)
+    require_state(claim, ClaimState.ACCEPTED)
     if claim.rechecks >= terms.rechecks_max:
         return deny_claim(claim, "payment_not_received")
     later = calendar.add_working_days(on, terms.recheck_working_days)
     return replace(claim, rechecks=claim.rechecks + 1), PaymentLate(ask_on=later)
 
 
-def _require(claim: Claim, *states: ClaimState) -> None:
+def days_from(on: date, days: int | None) -> date | None:
+    """The last of so many calendar days; None when none were agreed."""
+    return None if days is None else on + timedelta(days=days)
+
+
+def require_state(claim: Claim, *states: ClaimState) -> None:
+    """Raise Refused unless the claim is in one of `states`."""
     if claim.state not in states:
         raise Refused(f"claim_{claim.state}", f"{claim.claim_id} is {claim.state}")

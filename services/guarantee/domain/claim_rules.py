@@ -39,6 +39,15 @@ class ClaimFault(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A document that goes with a claim: what it is, where it lies, and the SHA-256 of its bytes if it was taken."""
+
+    kind: str
+    reference: str
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
     """A claim as it is asked for: of whom, for which loss, how much of them; `claimed` None asks what terms allow."""
 
@@ -46,6 +55,7 @@ class Demand:
     loss: Loss
     claimed: Money | None
     documents: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +121,7 @@ def _fault_of_place(demand: Demand, basis: Basis) -> ClaimFault | None:
         ClaimFault.FOREIGN_CURRENCY: any(amount.currency != loan.currency for amount in amounts),
         ClaimFault.WRONG_PARTNER: demand.partner != basis.cover.partner,
         ClaimFault.CLAIMED_BEFORE: basis.claimed_before,
-        ClaimFault.DRAWDOWN_NOT_FILED: loan.file_by is not None and loan.filed_on is None,
+        ClaimFault.DRAWDOWN_NOT_FILED: loan.file_by is not None and (loan.filed_on is None or bool(loan.removed)),
         ClaimFault.AGREEMENT_SUSPENDED: suspended,
     }
     return next((fault for fault, is_so in broken.items() if is_so), None)
@@ -131,7 +141,9 @@ def _fault_of_time(demand: Demand, basis: Basis) -> ClaimFault | None:
     needed = set(agreement.claims.documents)
     if agreement.liability.kind is LiabilityKind.GENERAL:
         needed.add(EXECUTION_FAILED)
-    return None if needed <= set(demand.documents) else ClaimFault.DOCUMENTS_MISSING
+    shown = {*demand.documents, *(document.kind for document in demand.evidence)}
+    noticed = agreement.claims.notice_days is None or loan.notified_on is not None
+    return None if needed <= shown and noticed else ClaimFault.DOCUMENTS_MISSING
 
 
 def _fault_of_amount(demand: Demand, basis: Basis) -> ClaimFault | None:

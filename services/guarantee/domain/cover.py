@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
@@ -78,7 +79,8 @@ class Cover:
 
     `held` is what it takes of capacity now, `active` the part of that for what was disbursed and is not repaid, `used`
     all that was ever drawn under it in `drawdowns`. `lines` are the pools in which it counts. `premium_rate` is the
-    yearly rate that was quoted, None where the agreement's own holds.
+    yearly rate that was quoted, None where the agreement's own holds. The partner was asked on `asked_on` and made its
+    yes subject to `conditions`.
     """
 
     cover_id: str
@@ -99,6 +101,8 @@ class Cover:
     lines: tuple[Line, ...] = ()
     reason: str = ""
     premium_rate: Decimal | None = None
+    asked_on: date | None = None
+    conditions: tuple[str, ...] = ()
 
     @property
     def sharing(self) -> Sharing:
@@ -119,6 +123,7 @@ class CoverAnswer:
     accepted: bool
     guaranteed: Money | None
     reason: str
+    conditions: tuple[str, ...] = ()
 
 
 def cover_wanted(file: CoverFile) -> Money | None:
@@ -252,6 +257,7 @@ def settle_answer(
         guaranteed=guaranteed,
         shares=sharing.shares,
         layers=sharing.layers,
+        conditions=answer.conditions,
     )
     event = CoverBound(
         facility_id=cover.facility_id,
@@ -263,6 +269,7 @@ def settle_answer(
         shares=sharing.shares,
         layers=sharing.layers,
         terms=cover.terms,
+        conditions=answer.conditions,
     )
     return bound, (event,)
 

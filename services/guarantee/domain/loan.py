@@ -9,8 +9,10 @@ from decimal import Decimal
 from libs.events.application import LoanDisbursed
 from libs.events.guarantee import (
     CoverActivated,
+    CoverConfirmed,
     CoverFiled,
     CoverRemoved,
+    LossNotified,
     PartOf,
     RecoveryShared,
     ShareOf,
@@ -29,7 +31,9 @@ class CoveredLoan:
     """One loan under a cover; `guaranteed` is the partners' part of what is outstanding, as capacity counts it.
 
     `waiting` are recoveries that came while a claim was open and are not yet shared. `file_by` is the last day to file
-    a batch drawdown, `filed_on` the day it was filed.
+    a batch drawdown, `filed_on` the day it was filed, `confirmed_on` the day the partner confirmed it; `removed` says
+    why it struck it off. `reported` are the receipts of what the partner recovered itself, `notified_on` the day of the
+    notice of loss.
     """
 
     loan_id: str
@@ -47,6 +51,10 @@ class CoveredLoan:
     overdue_since: date | None = None
     file_by: date | None = None
     filed_on: date | None = None
+    confirmed_on: date | None = None
+    removed: str = ""
+    reported: tuple[str, ...] = ()
+    notified_on: date | None = None
     closed: bool = False
     waiting: tuple[Money, ...] = ()
     shared: Money
@@ -94,6 +102,22 @@ def activate_cover(
     return active, loan, activated
 
 
+def notify_loss(loan: CoveredLoan, on: date) -> tuple[CoveredLoan, LossNotified]:
+    """The bank tells the partner of the arrears; raises Refused when there are none, or for it twice."""
+    if loan.overdue_since is None:
+        raise Refused("not_in_arrears", f"{loan.loan_id} is not in arrears")
+    if loan.notified_on is not None:
+        raise Refused("notified_before", f"the partner knows of {loan.loan_id} since {loan.notified_on}")
+    event = LossNotified(
+        facility_id=loan.facility_id,
+        cover_id=loan.cover_id,
+        loan_id=loan.loan_id,
+        outstanding=loan.outstanding,
+        since=loan.overdue_since,
+    )
+    return replace(loan, notified_on=on), event
+
+
 def run_down(cover: Cover, loan: CoveredLoan, outstanding: Money) -> tuple[Cover, CoveredLoan]:
     """Principal was repaid: the cover holds no more than the partners' part of what is left."""
     left = least(partners_part(outstanding, cover.sharing, loan.amount), loan.guaranteed)
@@ -114,14 +138,43 @@ def file_drawdown(loan: CoveredLoan, on: date) -> tuple[CoveredLoan, CoverFiled]
     return replace(loan, filed_on=on), event
 
 
+def confirm_drawdown(loan: CoveredLoan, on: date) -> tuple[CoveredLoan, CoverConfirmed]:
+    """The partner confirms what was filed with it; raises Refused when it was not filed, or is decided already."""
+    _require_undecided(loan)
+    event = CoverConfirmed(
+        facility_id=loan.facility_id, cover_id=loan.cover_id, loan_id=loan.loan_id, amount=loan.amount
+    )
+    return replace(loan, confirmed_on=on), event
+
+
+def remove_filed(cover: Cover, loan: CoveredLoan, reason: str) -> tuple[Cover, CoveredLoan, CoverRemoved]:
+    """The partner strikes a filed drawdown off; raises Refused once it is confirmed, or in arrears or closed."""
+    _require_undecided(loan)
+    if loan.overdue_since is not None or loan.closed:
+        raise Refused("removal_too_late", f"{loan.loan_id} is in arrears or closed")
+    freed, removed, event = _removed(cover, loan, reason)
+    return freed, replace(removed, removed=reason), event
+
+
 def remove_unfiled(cover: Cover, loan: CoveredLoan) -> tuple[Cover, CoveredLoan, CoverRemoved]:
     """The last day to file has passed: the drawdown is not covered, and what was held for it goes back."""
+    return _removed(cover, loan, "not_filed")
+
+
+def _require_undecided(loan: CoveredLoan) -> None:
+    if loan.filed_on is None:
+        raise Refused("drawdown_not_filed", f"{loan.loan_id} is on no list")
+    if loan.confirmed_on is not None or loan.removed:
+        raise Refused("drawdown_decided", f"{loan.loan_id} was {loan.removed or 'confirmed'} before")
+
+
+def _removed(cover: Cover, loan: CoveredLoan, reason: str) -> tuple[Cover, CoveredLoan, CoverRemoved]:
     event = CoverRemoved(
         facility_id=loan.facility_id,
         cover_id=loan.cover_id,
         loan_id=loan.loan_id,
         amount=loan.guaranteed,
-        reason="not_filed",
+        reason=reason,
     )
     freed = replace(cover, held=cover.held - loan.guaranteed, active=cover.active - loan.guaranteed)
     return freed, replace(loan, guaranteed=loan.guaranteed.zero), event

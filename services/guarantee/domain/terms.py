@@ -22,6 +22,13 @@ class BindTiming(StrEnum):
     FILED = "filed_after_disbursement"
 
 
+class Contact(StrEnum):
+    """Who calls whom: we ask at the partner's door, or it fetches what it is asked and answers at ours."""
+
+    WE_CALL = "we_call"
+    PARTNER_CALLS = "partner_calls"
+
+
 class Adopting(StrEnum):
     """Whether every branch may use an agreement, or only those that adopted it within its limits."""
 
@@ -155,6 +162,11 @@ class ClaimRules:
     Besides the waiting period in arrears: `maturity_wait_days` past maturity also makes a loan claimable;
     `lock_in_months` after disbursement nothing is claimable; after `file_days_max` from the first claimable day it is
     too late. `documents` must all be with the claim.
+
+    The clocks of both sides, in calendar days: the bank gives notice of a loss within `notice_days` of the first day
+    past due, and answers a query within `answer_days`; the partner decides within `decide_days` of the claim, the
+    answer or the appeal (Insurance Law 23: 30), and has paid `interim_share` of the claim in advance `interim_days`
+    after it if it is not settled by then (25: 60). Within `appeal_days` the bank may appeal against a denial, once.
     """
 
     maturity_wait_days: int | None = None
@@ -162,6 +174,12 @@ class ClaimRules:
     file_days_max: int | None = None
     documents: tuple[str, ...] = ()
     in_suspension: InSuspension = InSuspension.PAID
+    notice_days: int | None = None
+    decide_days: int | None = None
+    answer_days: int | None = None
+    appeal_days: int = 0
+    interim_days: int | None = None
+    interim_share: Decimal = NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

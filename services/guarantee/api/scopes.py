@@ -1,0 +1,10 @@
+"""What a partner's token may be good for: one scope per kind of door, given by whoever issues the token."""
+
+COVERS_READ = "covers.read"
+COVERS_ANSWER = "covers.answer"
+CLAIMS_DECIDE = "claims.decide"
+CLAIMS_PAY = "claims.pay"
+REPORTS_WRITE = "reports.write"
+AGREEMENTS_READ = "agreements.read"
+AGREEMENTS_SIGN = "agreements.sign"
+EVENTS_READ = "events.read"
