@@ -16,6 +16,7 @@ from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import ECKey
 from joserfc.jwt import ClaimsOption
 
+from libs.runtime.certificates import METHOD, bound_to
 from libs.runtime.keys import SigningKeys
 from libs.runtime.settings import Settings
 
@@ -46,6 +47,8 @@ class Caller:
     level: str = ""
     party: str = ""
     scopes: frozenset[str] = frozenset()
+    certificate: str = ""
+    """The thumbprint of the certificate that the token is bound to, if it is; checked with every request."""
 
     @property
     def name(self) -> str:
@@ -136,7 +139,12 @@ class TokenDoor:
         org, level, party = (claims.get(name, "") for name in ("org", "level", "party"))
         if not all(isinstance(text, str) for text in (org, level, party)):
             raise Unauthenticated
-        return Caller(subject, frozenset(map(str, roles)), org, level, party, frozenset(map(str, scopes)))
+        try:
+            certificate = bound_to(claims)
+        except ValueError as error:
+            raise Unauthenticated from error
+        told = (frozenset(map(str, roles)), org, level, party, frozenset(map(str, scopes)))
+        return Caller(subject, *told, certificate)
 
 
 def _claim(claims: Mapping[str, Any], name: str) -> Any:
@@ -170,12 +178,15 @@ class Issuer:
         level: str = "",
         party: str = "",
         scope: str = "",
+        certificate: str = "",
         seconds: int = 86_400,
         audience: str = "silverbear",
     ) -> str:
-        """A signed token for `subject` with `roles`, valid for `seconds`; see Caller for unit, level, party, scope."""
+        """A signed token for `subject` with `roles`, valid for `seconds`; see Caller for the rest."""
         now = int(time.time())
         claims = {"sub": subject, "roles": list(roles), "aud": audience, "iat": now, "exp": now + seconds}
         told = {"org": org, "level": level, "party": party, "scope": scope}
         claims |= {name: text for name, text in told.items() if text}
+        if certificate:
+            claims["cnf"] = {METHOD: certificate}
         return jwt.encode({"alg": ALGORITHM, "kid": self._key.kid}, claims, self._key, algorithms=[ALGORITHM])

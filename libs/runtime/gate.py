@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from fastapi import Response
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -60,6 +61,8 @@ class Gate:
         async def answer(message: Message) -> None:
             nonlocal answering
             answering = True
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(scope.get("state", {}).get("rate", {}))
             await send(message)
 
         try:

@@ -14,9 +14,11 @@ from pydantic_core import to_json
 
 from libs.kernel.errors import Invalid, NotAllowed, Refused, Rejection
 from libs.kernel.money import Money
-from libs.runtime.auth import Caller
+from libs.runtime.auth import Caller, Unauthenticated
+from libs.runtime.certificates import thumbprint_of
 from libs.runtime.keyring import Keyring
 from libs.runtime.problems import MEDIA_TYPE, problem, problem_body
+from libs.runtime.rates import TooMany
 from libs.runtime.telemetry import standing_at
 from libs.runtime.tx import Cause, Tx, Unit, uuid7
 from libs.runtime.wiring import Parts
@@ -324,8 +326,16 @@ IfMatch = Annotated[
 
 
 async def caller_of(request: Request) -> Caller:
-    """Who sends the request; raises Unauthenticated."""
+    """Who sends the request; raises Unauthenticated, and TooMany for a partner that asks too often."""
+    parts: Parts = request.app.state.parts
     caller: Caller = await request.app.state.tokens.caller(request.headers.get("authorization", ""))
+    header = parts.settings.client_certificate_header
+    if caller.certificate and caller.certificate != thumbprint_of(request.headers.getlist(header) if header else ()):
+        raise Unauthenticated
+    if caller.party:
+        admitted, request.state.rate = parts.rates.count(caller.name, parts.settings.partner_requests_minute_max)
+        if not admitted:
+            raise TooMany("rate_exceeded", "too many requests in this minute")
     return caller
 
 

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from libs.runtime.problems import MEDIA_TYPE, TITLES, Problem
 
-REFUSALS = (400, 401, 403, 404, 409, 413, 422, 431, 503)
+REFUSALS = (400, 401, 403, 404, 409, 413, 422, 429, 431, 503)
 _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"description": TITLES[status], "content": _PROBLEM} for status in REFUSALS

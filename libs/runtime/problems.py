@@ -44,6 +44,7 @@ TITLES = {
     413: "The body is too large",
     422: "The request is invalid",
     428: "Say what you looked at",
+    429: "Too many requests",
     431: "The headers are too large",
     500: "Internal error",
     503: "Try again shortly",

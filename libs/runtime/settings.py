@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     requests_max: int = Field(64, ge=1, le=1_000)
     request_seconds_max: float = Field(20.0, gt=0, le=300)
     body_bytes_max: int = Field(262_144, ge=1_024, le=16_777_216)
+    client_certificate_header: str = Field("", pattern=r"^[A-Za-z0-9-]*$")
+    """The header in which a TLS proxy passes the client's certificate; without it no certificate is believed."""
+    partner_requests_minute_max: int = Field(600, ge=1, le=1_000_000)
     bulk_rows_max: int = Field(500, ge=1, le=5_000)
     """Rows of one bulk request; each has its own result."""
     waiters_max: int = Field(32, ge=1, le=999)

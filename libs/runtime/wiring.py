@@ -17,6 +17,7 @@ from libs.runtime.calls import Outbound
 from libs.runtime.database import transaction
 from libs.runtime.keyring import Keyring
 from libs.runtime.policies import PolicyBook
+from libs.runtime.rates import Rates
 from libs.runtime.settings import Settings
 from libs.runtime.telemetry import Telemetry
 from libs.runtime.tx import Tx, Unit
@@ -53,6 +54,7 @@ class Parts:
     draining: bool = False
     """This process is ending: nothing new is taken in."""
     waiting: Waiting = field(default_factory=Waiting)
+    rates: Rates = field(default_factory=Rates)
     log: Any = field(default_factory=structlog.get_logger)
     telemetry: Telemetry = field(default_factory=Telemetry)
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from libs.kernel import errors
 from libs.runtime.http import NotSeen, OutOfReach, Stale
 from libs.runtime.problems import HTTP_CODES, TITLES
+from libs.runtime.rates import TooMany
 from services.guarantee.domain.claim import ClaimState
 from tests.hostile.table import EVERYWHERE, documented, rows
 
 ROOT = Path(__file__).resolve().parents[2]
-REJECTIONS = (errors.Refused, errors.Invalid, errors.NotFound, errors.NotAllowed, OutOfReach, Stale, NotSeen)
+REJECTIONS = (errors.Refused, errors.Invalid, errors.NotFound, errors.NotAllowed, OutOfReach, Stale, NotSeen, TooMany)
 KINDS = {kind.__name__: kind.status for kind in REJECTIONS}
 PROBLEMS = ("problem", "problem_body")
 # A code put together from a word of the domain, and the words.

@@ -31,6 +31,8 @@ BAD = {
     "PURGE_SECONDS": ["0", "86401"],
     "REQUESTS_DAYS_KEPT": ["0", "3651"],
     "CALLS_DAYS_KEPT": ["29", "36501"],
+    "CLIENT_CERTIFICATE_HEADER": ["X Cert", "x:y"],
+    "PARTNER_REQUESTS_MINUTE_MAX": ["0", "1000001"],
     "BULK_ROWS_MAX": ["0", "5001"],
     "WAITERS_MAX": ["0", "1000"],
     "WAIT_SECONDS_MAX": ["0", "61"],
