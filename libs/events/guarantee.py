@@ -83,6 +83,7 @@ class CapacityReserved:
     cover_id: str
     agreement: str
     amount: Money
+    bind_after_approval: bool = False
 
 
 @_event("capacity.released")
@@ -114,6 +115,7 @@ class CoverBound:
     shares: tuple[ShareOf, ...]
     layers: tuple[LayerOf, ...] = ()
     terms: str = ""
+    notice_needed: bool = False
 
 
 @_event("cover.refused")
@@ -125,6 +127,18 @@ class CoverRefused:
     cover_id: str
     agreement: str
     reason: str
+
+
+@_event("disbursement_notice.issued")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisbursementNoticeIssued:
+    """The guarantor's disbursement notice (放款通知书) is here: `amount` may be paid out under its cover."""
+
+    facility_id: str
+    cover_id: str
+    partner: str
+    amount: Money
+    notice: str
 
 
 @_event("cover.activated")

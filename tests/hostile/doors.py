@@ -125,6 +125,7 @@ OWN: dict[str, dict[str, Rule]] = {
         "POST /v1/facilities/{facility_id}/premium-payments": _branch("core_bank"),
         "POST /v1/facilities/{facility_id}/claims": _branch("customer_manager"),
         "POST /v1/facilities/{facility_id}/filings": _branch("customer_manager"),
+        "POST /v1/facilities/{facility_id}/disbursement-notices": _branch("customer_manager"),
         "POST /v1/facilities/{facility_id}/claims/{claim_id}/reimbursements": _branch("customer_manager"),
         "GET /v1/agreements": Rule(BANK, About.NOBODY, partners=True),
         "GET /v1/agreements/{code}": Rule(BANK, About.NOBODY, partners=True),

@@ -34,7 +34,6 @@ EXTERNAL = {
     "investigation.disputed.v1": "a third person must resolve it",
     "application.reviewed.v1": "the approver reads it; the decision is a person's",
     "application.approved.v1": "who decided and why, for audit; the limit travels as facility.granted",
-    "facility.granted.v1": "the customer learns the limit",
     "contract.signed.v1": "for audit; the drawdown waits in application itself",
     "drawdown.requested.v1": "for audit; its conditions are met in application itself",
     "disbursement.requested.v1": "core banking is called over HTTP, this is the record of the order",
@@ -49,7 +48,6 @@ EXTERNAL = {
     "cover.requested.v1": "the partner is called over HTTP, this is the record of the request",
     "quote.received.v1": "the manager sees what is on offer; guarantee itself chooses when all are in",
     "quote.declined.v1": "the manager sees who is out of it",
-    "capacity.reserved.v1": "the partners' limits are watched by people",
     "capacity.released.v1": "the partners' limits are watched by people",
     "cover.activated.v1": "the partner's own book",
     "cover.filed.v1": "the partner's own book",
@@ -77,7 +75,7 @@ EXTERNAL = {
 """Events no service acts on, each with who outside does; the console shows all of them."""
 
 RUNTIME = {"day.closed.v1"}  # applied by libs/runtime/daybreak.py in every service
-WIRE_NAME = re.compile(r"[a-z]+\.[a-z]+(_[a-z]+)*")
+WIRE_NAME = re.compile(r"[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*")
 
 
 def flaws(body: type) -> list[str]:

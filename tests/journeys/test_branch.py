@@ -50,6 +50,7 @@ NEVER_IN_THE_GENERATED_BRANCH = {
     "capacity.released": "its partners accept what they are asked for, and no refusal overtakes their answer",
     "cap.reached": "its agreements have no cap",
     "claim.refused": "a claim there files itself, on its day and for what the books say",
+    "disbursement_notice.issued": "its agreements know no disbursement notice",
     "cover.filed": "its agreements are asked before approval, none is a batch",
     "cover.removed": "its agreements are asked before approval, none is a batch",
     "partner.reinstated": "its agreements name no triggers, and nobody suspends a partner",

@@ -93,6 +93,8 @@ class BindingIn(Terms):
     hold_days: Days = 0
     drawdowns_max: Annotated[int, Field(ge=1, le=1000)] = 1
     quoted: bool = False
+    before_disbursement: bool = False
+    notice: bool = False
 
 
 class LimitsIn(Terms):
@@ -329,6 +331,14 @@ class FilingIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     loan_id: Code
+
+
+class NoticeIn(BaseModel):
+    """The guarantor's disbursement notice, by its number."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    number: Text
 
 
 class ReimbursementIn(BaseModel):

@@ -6,8 +6,8 @@ from libs.runtime.auth import BANK, PARTNER
 from libs.runtime.http import Door
 from libs.runtime.reading import PartnerReadDoor
 from services.guarantee import views
-from services.guarantee.api.bodies import ClaimIn, FilingIn, InPath, PremiumPaymentIn, ReimbursementIn
-from services.guarantee.commands import cash, claims, covers
+from services.guarantee.api.bodies import ClaimIn, FilingIn, InPath, NoticeIn, PremiumPaymentIn, ReimbursementIn
+from services.guarantee.commands import cash, claims, covers, notices
 from services.guarantee.domain.cash import CashLeg
 from services.guarantee.domain.cover import Cover
 from services.guarantee.domain.loan import CoveredLoan
@@ -43,6 +43,14 @@ async def file_drawdown(facility_id: InPath, body: FilingIn, door: Door) -> Resp
     """Note that a batch drawdown was filed with the partner (customer_manager)."""
     door.require("customer_manager")
     return await door.execute(lambda tx: covers.file_drawdown(tx, facility_id, body.loan_id), keys=[facility_id])
+
+
+@router.post("/facilities/{facility_id}/disbursement-notices", response_model=Cover)
+async def issue_notice(facility_id: InPath, body: NoticeIn, door: Door) -> Response:
+    """Put the guarantor's disbursement notice on record; where one was agreed, core banking pays after it
+    (customer_manager)."""
+    door.require("customer_manager")
+    return await door.execute(lambda tx: notices.issue_notice(tx, facility_id, body.number), keys=[facility_id])
 
 
 @router.post("/facilities/{facility_id}/claims/{claim_id}/reimbursements", response_model=CashLeg)

@@ -253,15 +253,16 @@ async def hold(
         return reason
     lines = tuple(bound.line for bound in bounds)
     cover, reserved = hold_cover(file, agreement, amount, tx.new_id("cover"), lines, premium_rate)
-    if agreement.binding.timing is BindTiming.BEFORE_APPROVAL:
+    if cover.asked and agreement.binding.timing is BindTiming.BEFORE_APPROVAL:
         tx.publish(ask_partner(cover), policy=limits.ref)
     tx.put(COVERS, cover)
     tx.publish(reserved, policy=limits.ref)
-    await _ask(tx, cover, agreement)
+    if cover.asked:
+        await ask(tx, cover, agreement)
     return ""
 
 
-async def _ask(tx: Tx, cover: Cover, agreement: Agreement) -> None:
+async def ask(tx: Tx, cover: Cover, agreement: Agreement) -> None:
     """Ask the partner, or bind at once where the agreement lets the bank file drawdowns later (总对总)."""
     if agreement.binding.timing is BindTiming.FILED:
         await take_cover_answer(tx, cover.facility_id, ACCEPTED)

@@ -254,6 +254,8 @@ def _check_binding(agreement: Agreement) -> None:
         raise Invalid("filing_days_missing", f"{agreement.code}: drawdowns are filed within a number of days, or never")
     if filed and (agreement.share_source is ShareSource.ANSWER or binding.quoted):
         raise Invalid("nobody_answers", f"{agreement.code}: a batch partner answers no single request")
+    if filed and (binding.before_disbursement or binding.notice):
+        raise Invalid("filed_and_awaited", f"{agreement.code}: a batch partner hears of a drawdown when it is paid out")
 
 
 def _parties(agreement: Agreement) -> set[str]:

@@ -78,7 +78,8 @@ class Cover:
 
     `held` is what it takes of capacity now, `active` the part of that for what was disbursed and is not repaid, `used`
     all that was ever drawn under it in `drawdowns`. `lines` are the pools in which it counts. `premium_rate` is the
-    yearly rate that was quoted, None where the agreement's own holds.
+    yearly rate that was quoted, None where the agreement's own holds. It is not `asked` while capacity is only held for
+    a bind after the approval; `notice` is the guarantor's disbursement notice, by its number.
     """
 
     cover_id: str
@@ -99,6 +100,8 @@ class Cover:
     lines: tuple[Line, ...] = ()
     reason: str = ""
     premium_rate: Decimal | None = None
+    asked: bool = True
+    notice: str = ""
 
     @property
     def sharing(self) -> Sharing:
@@ -193,9 +196,10 @@ def hold_cover(
         used=amount.zero,
         lines=lines,
         premium_rate=premium_rate,
+        asked=not agreement.binding.before_disbursement,
     )
     named = {"facility_id": cover.facility_id, "cover_id": cover_id, "agreement": agreement.code}
-    return cover, CapacityReserved(**named, amount=held)
+    return cover, CapacityReserved(**named, amount=held, bind_after_approval=not cover.asked)
 
 
 def ask_partner(cover: Cover) -> CoverRequested:
@@ -241,6 +245,8 @@ def settle_answer(
         return cover, ()
     if cover.state is not CoverState.REQUESTED:
         raise Refused("cover_already_answered", f"{cover.cover_id} is {cover.state}")
+    if not cover.asked:
+        raise Refused("cover_not_asked", f"{cover.cover_id} waits for the approval")
     sharing, guaranteed = _offered(cover, agreement, answer)
     reason = _why_not_bound(cover, agreement, answer, terms, sharing, guaranteed)
     if reason:
@@ -263,6 +269,7 @@ def settle_answer(
         shares=sharing.shares,
         layers=sharing.layers,
         terms=cover.terms,
+        notice_needed=agreement.binding.notice,
     )
     return bound, (event,)
 

@@ -125,7 +125,9 @@ class Binding:
     """How a cover comes about. A hold expires when the partner has not answered in `hold_days` (0: never).
 
     `file_days` after disbursement a batch drawdown must have been filed. After `drawdowns_max` drawdowns what is left
-    undrawn goes back. A `quoted` agreement lets the bank ask for a quote before it chooses.
+    undrawn goes back. A `quoted` agreement lets the bank ask for a quote before it chooses. With
+    `before_disbursement` capacity is held before the approval, and the partner is asked to bind after it; with
+    `notice` no money moves before the guarantor's disbursement notice (放款通知书).
     """
 
     timing: BindTiming = BindTiming.BEFORE_APPROVAL
@@ -133,6 +135,8 @@ class Binding:
     hold_days: int = 0
     drawdowns_max: int = 1
     quoted: bool = False
+    before_disbursement: bool = False
+    notice: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
