@@ -129,6 +129,33 @@ class CoverRefused:
     reason: str
 
 
+@_event("guarantor.signed")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuarantorSigned:
+    """A person or company signed for the borrower, up to `amount`: towards the bank, or the partner (反担保)."""
+
+    facility_id: str
+    undertaking_id: str
+    kind: str
+    guarantor: str
+    creditor: str
+    liability: str
+    amount: Money
+
+
+@_event("counter_guarantee.perfected")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CounterGuaranteePerfected:
+    """A registry entered a mortgage or pledge in the partner's favour, behind the bank's own."""
+
+    facility_id: str
+    undertaking_id: str
+    kind: str
+    creditor: str
+    registration: str
+    amount: Money
+
+
 @_event("disbursement_notice.issued")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DisbursementNoticeIssued:

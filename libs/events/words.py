@@ -76,6 +76,11 @@ WORDS = {
     "bind_after_approval": "the partner is asked to bind once the loan is approved, before the money",
     "notice": "the guarantor's own number for it",
     "notice_needed": "the guarantor's disbursement notice comes before the money",
+    "undertaking_id": "what the guarantor signed",
+    "guarantor": "who signed, by an id that says nothing of the person",
+    "creditor": "in whose favour: the bank, or the partner by its code",
+    "liability": "general or joint (Civil Code 686)",
+    "registration": "the registry's number",
     "party": "the bank, or a partner by its code",
     "payee": "who is paid, by its code",
     "payer": "who pays",
@@ -130,4 +135,6 @@ WORDS = {
     "LoanReclassified.after": "the class from now on",
     "CollateralRevalued.before": "the value until now",
     "CollateralRevalued.after": "the value from now on",
+    "CounterGuaranteePerfected.kind": "second mortgage or pledge",
+    "GuarantorSigned.kind": "whose guarantee it is, or which counter-guarantee",
 }

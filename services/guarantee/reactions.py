@@ -17,7 +17,7 @@ from libs.events.envelope import Meta
 from libs.events.rating import InformationDisputed, InformationVerified, RatingAssigned
 from libs.runtime.service import Reactions
 from libs.runtime.tx import Tx
-from services.guarantee.commands import claims, covers, notices, requests
+from services.guarantee.commands import claims, covers, notices, requests, undertakings
 
 
 async def application_submitted(tx: Tx, event: ApplicationSubmitted, _: Meta) -> None:
@@ -34,6 +34,7 @@ async def rating_assigned(tx: Tx, event: RatingAssigned, _: Meta) -> None:
 
 async def application_refused(tx: Tx, event: ApplicationRefused, _: Meta) -> None:
     await covers.note_refusal(tx, event)
+    await undertakings.release_undertakings(tx, event.facility_id)
 
 
 async def facility_granted(tx: Tx, event: FacilityGranted, _: Meta) -> None:
@@ -62,6 +63,7 @@ async def recovery_received(tx: Tx, event: RecoveryReceived, _: Meta) -> None:
 
 async def loan_closed(tx: Tx, event: LoanClosed, _: Meta) -> None:
     await claims.close_loan(tx, event)
+    await undertakings.release_undertakings(tx, event.facility_id)
 
 
 REACTIONS: Reactions = {

@@ -26,6 +26,7 @@ from services.guarantee.domain.health import TrackRecord
 from services.guarantee.domain.loan import CoveredLoan
 from services.guarantee.domain.routing import Routing
 from services.guarantee.domain.suspension import Suspension
+from services.guarantee.domain.undertaking import Undertaking
 
 metadata = service_metadata()
 PARTNERS = Shelf(metadata, "partners", Partner, id="partner_id", group="partner_id")
@@ -41,6 +42,7 @@ COVERS = Shelf(metadata, "covers", Cover, id="cover_id")
 LOANS = Shelf(metadata, "loans", CoveredLoan, id="loan_id")
 CLAIMS = Shelf(metadata, "claims", Claim, id="claim_id")
 LEGS = Shelf(metadata, "legs", CashLeg, id="leg_id")
+UNDERTAKINGS = Shelf(metadata, "undertakings", Undertaking, id="undertaking_id")
 ROUTINGS = Shelf(metadata, "routings", Routing, id="facility_id")
 
 Table(

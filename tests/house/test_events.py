@@ -46,6 +46,8 @@ EXTERNAL = {
     "collateral.released.v1": "the registry discharges the interest",
     "disposal.started.v1": "the disposal agent sees the floors",
     "cover.requested.v1": "the partner is called over HTTP, this is the record of the request",
+    "guarantor.signed.v1": "the manager's file; guarantee itself waits for what the partner asked for",
+    "counter_guarantee.perfected.v1": "the partner's own book; guarantee itself waits for it before the notice",
     "quote.received.v1": "the manager sees what is on offer; guarantee itself chooses when all are in",
     "quote.declined.v1": "the manager sees who is out of it",
     "capacity.released.v1": "the partners' limits are watched by people",

@@ -56,6 +56,8 @@ NEVER_IN_THE_GENERATED_BRANCH = {
     "partner.reinstated": "its agreements name no triggers, and nobody suspends a partner",
     "partner.suspended": "its agreements name no triggers, and nobody suspends a partner",
     "partner.warned": "its agreements name no triggers",
+    "counter_guarantee.perfected": "its agreements ask for no counter-guarantee",
+    "guarantor.signed": "its managers put no guarantor on record",
     "quote.declined": "every borrower there names the agreement",
     "quote.received": "every borrower there names the agreement",
     "reguarantee.overdue": "its agreements name no days for those behind the guarantor",

@@ -2,8 +2,9 @@
 
 from fastapi import APIRouter
 
-from services.guarantee.api import agreements, facilities
+from services.guarantee.api import agreements, facilities, undertakings
 
 router = APIRouter()
 router.include_router(agreements.router)
 router.include_router(facilities.router)
+router.include_router(undertakings.router)

@@ -12,6 +12,7 @@ from services.guarantee.domain import terms
 from services.guarantee.domain.agreement import Agreement, ShareSource, version_ref
 from services.guarantee.domain.claim_rules import Demand
 from services.guarantee.domain.sharing import BANK, Loss
+from services.guarantee.domain.undertaking import UndertakingKind
 
 CODE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Code = Annotated[str, Field(pattern=CODE)]
@@ -125,6 +126,7 @@ class LiabilityIn(Terms):
     subrogation: terms.Subrogation = terms.Subrogation.PAID_PART
     recovery_lead: Code = BANK
     recovery_rank: terms.RecoveryRank = terms.RecoveryRank.PARI_PASSU
+    undertakings: Annotated[tuple[UndertakingKind, ...], Field(max_length=10)] = ()
 
 
 class CapIn(Terms):

@@ -9,7 +9,8 @@ from libs.runtime.tx import Tx
 from services.guarantee.commands.covers import ask, cover_of, is_suspended, known_cover, settle, terms_of
 from services.guarantee.domain import notice
 from services.guarantee.domain.cover import Cover, CoverState, ask_partner, turn_down
-from services.guarantee.store import COVERS, take_turn
+from services.guarantee.domain.undertaking import lacking
+from services.guarantee.store import COVERS, UNDERTAKINGS, take_turn
 
 
 async def ask_to_bind(tx: Tx, event: FacilityGranted) -> None:
@@ -31,7 +32,9 @@ async def ask_to_bind(tx: Tx, event: FacilityGranted) -> None:
 async def issue_notice(tx: Tx, facility_id: str, number: str) -> Cover:
     """The guarantor's disbursement notice is here: as far as the cover goes, the money may be paid."""
     cover = await known_cover(tx, facility_id)
-    noticed, event = notice.issue_notice(cover, await terms_of(tx, cover), number)
+    agreement = await terms_of(tx, cover)
+    missing = lacking(agreement, await tx.of(UNDERTAKINGS, facility_id))
+    noticed, event = notice.issue_notice(cover, agreement, number, missing)
     tx.put(COVERS, noticed)
     tx.publish(event)
     return noticed

@@ -170,7 +170,8 @@ class Liability:
 
     Claims end `period_months` after maturity (None: until the loan is repaid; law says 6 if nothing is agreed, Civil
     Code 692). `enforcement_order` names securities and guarantors in the order agreed (392); guarantors have
-    contribution from each other only if `contribution` says how (interpretation 13).
+    contribution from each other only if `contribution` says how (interpretation 13). The kinds of guarantors and
+    counter-guarantees named in `undertakings` must stand before the guarantor lets the money go.
     """
 
     kind: LiabilityKind = LiabilityKind.JOINT
@@ -180,6 +181,7 @@ class Liability:
     subrogation: Subrogation = Subrogation.PAID_PART
     recovery_lead: str = "bank"
     recovery_rank: RecoveryRank = RecoveryRank.PARI_PASSU
+    undertakings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
