@@ -202,6 +202,59 @@ class CoverRemoved:
     reason: str
 
 
+@_event("change.consented")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeConsented:
+    """The partner agreed to stand for changed terms of the loan; `heavier` is what needed its consent."""
+
+    facility_id: str
+    cover_id: str
+    loan_id: str
+    change_id: str
+    change: str
+    heavier: tuple[str, ...]
+
+
+@_event("change.refused")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeRefused:
+    """The partner stands for the old terms only, or never answered: what is `heavier` is not guaranteed."""
+
+    facility_id: str
+    cover_id: str
+    loan_id: str
+    change_id: str
+    change: str
+    heavier: tuple[str, ...]
+    reason: str
+
+
+@_event("cover.endorsed")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverEndorsed:
+    """The terms of the loan that the partner stands for from now on."""
+
+    facility_id: str
+    cover_id: str
+    loan_id: str
+    change_id: str
+    annual_rate: Decimal
+    maturity: date
+
+
+@_event("cover.expiring")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverExpiring:
+    """The guarantee period ends soon: after `ends` nothing of `amount` can be claimed any longer."""
+
+    facility_id: str
+    cover_id: str
+    loan_id: str
+    partner: str
+    amount: Money
+    ends: date
+
+
 @_event("premium.due")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PremiumDue:

@@ -1,15 +1,17 @@
-"""What guarantee does when a day comes: waits for claims, payments, answers, quotes and filings end."""
+"""What guarantee does when a day comes: waits for claims, payments, answers and filings end, periods run out."""
 
 from __future__ import annotations
 
 from libs.runtime.service import Timers
-from services.guarantee.commands import cash, claims, covers, routing
+from services.guarantee.commands import cash, changes, claims, covers, routing
 
 TIMERS: Timers = {
     claims.CLAIM_DUE: claims.file_due_claim,
     claims.PAYMENT_DUE: claims.ask_payment,
     covers.HOLD_EXPIRES: covers.expire,
     covers.FILING_ENDS: covers.end_filing,
+    covers.COVER_EXPIRES: changes.warn_of_end,
+    changes.CONSENT_ENDS: changes.end_consent,
     routing.QUOTES_END: routing.end_quotes,
     cash.LEG_DUE: cash.miss_reimbursement,
 }

@@ -13,13 +13,25 @@ from libs.kernel.money import Money
 from libs.runtime.tx import Tx
 from services.guarantee.domain.agreement import Agreement, in_force
 from services.guarantee.domain.cash import CashLeg
+from services.guarantee.domain.change import Change
 from services.guarantee.domain.claim import Claim
 from services.guarantee.domain.cover import Cover, CoverFile
 from services.guarantee.domain.health import TrackRecord
 from services.guarantee.domain.loan import CoveredLoan
 from services.guarantee.domain.routing import Routing
 from services.guarantee.domain.undertaking import Undertaking
-from services.guarantee.store import AGREEMENTS, CLAIMS, COVERS, FILES, LEGS, LOANS, RECORDS, ROUTINGS, UNDERTAKINGS
+from services.guarantee.store import (
+    AGREEMENTS,
+    CHANGES,
+    CLAIMS,
+    COVERS,
+    FILES,
+    LEGS,
+    LOANS,
+    RECORDS,
+    ROUTINGS,
+    UNDERTAKINGS,
+)
 
 _AGREEMENTS_SQL = """
 SELECT a.*, p.reserved, p.bound, p.active, s.since AS suspended_since
@@ -40,6 +52,7 @@ class FacilityView:
     file: CoverFile
     cover: Cover | None
     loans: tuple[CoveredLoan, ...]
+    changes: tuple[Change, ...]
     routing: Routing | None
     undertakings: tuple[Undertaking, ...]
     claims: tuple[Claim, ...]
@@ -77,6 +90,7 @@ async def facility(tx: Tx, facility_id: str, party: str = "") -> FacilityView:
         cover=cover,
         loans=await tx.of(LOANS, facility_id),
         undertakings=tuple(one for one in undertakings if not party or one.creditor == party),
+        changes=await tx.of(CHANGES, facility_id),
         routing=None if party else routing,
         claims=await tx.of(CLAIMS, facility_id),
         reimbursements=await tx.of(LEGS, facility_id),

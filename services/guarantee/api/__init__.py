@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter
 
-from services.guarantee.api import agreements, facilities, undertakings
+from services.guarantee.api import agreements, changes, facilities, undertakings
 
 router = APIRouter()
 router.include_router(agreements.router)
 router.include_router(facilities.router)
 router.include_router(undertakings.router)
+router.include_router(changes.router)

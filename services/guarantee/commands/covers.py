@@ -12,6 +12,7 @@ from libs.kernel.errors import NotFound
 from libs.kernel.money import Money
 from libs.runtime.tx import Tx
 from services.guarantee.commands.records import keep_loan, note
+from services.guarantee.domain import change as changes
 from services.guarantee.domain import loan as drawn
 from services.guarantee.domain import premium
 from services.guarantee.domain.agreement import Adoption, Agreement, hold_for
@@ -51,7 +52,7 @@ from services.guarantee.store import (
     take_turn,
 )
 
-HOLD_EXPIRES, FILING_ENDS = "hold.expires", "filing.ends"
+HOLD_EXPIRES, FILING_ENDS, COVER_EXPIRES = "hold.expires", "filing.ends", "cover.expires"
 ACCEPTED = CoverAnswer(accepted=True, guaranteed=None, reason="")
 
 
@@ -98,9 +99,18 @@ async def activate_cover(tx: Tx, event: LoanDisbursed) -> None:
     await settle(tx, cover, active, (activated,))
     if due is not None:
         tx.publish(due, policy=terms.ref)
+    watch_period(tx, loan, agreement)
     if loan.file_by is not None:
         day = loan.file_by + timedelta(days=1)
         tx.timer(FILING_ENDS, ref=loan.loan_id, key=loan.facility_id, due=day)
+
+
+def watch_period(tx: Tx, loan: CoveredLoan, agreement: Agreement) -> None:
+    """Set the day on which the bank is warned that the guarantee period ends, where one was agreed."""
+    ends = changes.period_ends(loan, agreement)
+    if ends is not None:
+        terms = tx.policy(changes.UpkeepTerms, "guarantee/upkeep").terms
+        tx.timer(COVER_EXPIRES, ref=loan.loan_id, key=loan.facility_id, due=changes.warn_on(ends, terms))
 
 
 async def file_drawdown(tx: Tx, facility_id: str, loan_id: str) -> CoveredLoan:
@@ -158,6 +168,7 @@ async def release_when_over(tx: Tx, cover: Cover) -> None:
         return
     agreement = await terms_of(tx, cover)
     for loan in loans:
+        tx.cancel_timer(COVER_EXPIRES, ref=loan.loan_id)
         await keep_loan(tx, agreement, loan, replace(loan, guaranteed=loan.guaranteed.zero))
     released, events = release_cover(cover)
     await settle(tx, cover, released, events)
