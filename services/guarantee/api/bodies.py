@@ -149,6 +149,15 @@ class TriggerIn(Terms):
     reinstate_at: Ratio | None = None
 
 
+class ArrearsTriggerIn(Terms):
+    """As a trigger, on what those behind the direct payer owe it past its day."""
+
+    suspend_at: Ratio
+    warn_at: Ratio | None = None
+    throttle_to: Fraction = Decimal(1)
+    reinstate_at: Fraction | None = None
+
+
 class LegIn(Terms):
     """A party behind the direct payer, its days to reimburse, and the proof it is shown."""
 
@@ -191,6 +200,7 @@ class AgreementIn(BaseModel):
     liability: LiabilityIn = LiabilityIn()
     cap: CapIn | None = None
     triggers: Annotated[list[TriggerIn], Field(max_length=5)] = []
+    arrears: ArrearsTriggerIn | None = None
     adopting: terms.Adopting = terms.Adopting.EVERY_BRANCH
     premium_product: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9._-]*$")] = ""
     premium_rate_max: Fraction | None = None
@@ -226,6 +236,7 @@ class AgreementIn(BaseModel):
             liability=terms.Liability(**self.liability.model_dump()),
             cap=None if self.cap is None else _cap(self.cap),
             triggers=tuple(terms.Trigger(**trigger.model_dump()) for trigger in self.triggers),
+            arrears=None if self.arrears is None else terms.ArrearsTrigger(**self.arrears.model_dump()),
             adopting=self.adopting,
             premium_product=self.premium_product,
             premium_rate_max=self.premium_rate_max,

@@ -21,6 +21,7 @@ from libs.kernel.money import Money
 from services.guarantee.domain.sharing import BANK, Sharing, bank_share, partners_part
 from services.guarantee.domain.terms import (
     Adopting,
+    ArrearsTrigger,
     Binding,
     BindTiming,
     Cap,
@@ -91,6 +92,7 @@ class Agreement:
     liability: Liability = field(default_factory=Liability)
     cap: Cap | None = None
     triggers: tuple[Trigger, ...] = ()
+    arrears: ArrearsTrigger | None = None
     adopting: Adopting = Adopting.EVERY_BRANCH
     premium_product: str = ""
     premium_rate_max: Decimal | None = None
@@ -112,6 +114,11 @@ class Agreement:
     def sharing(self) -> Sharing:
         """How a loss is shared under the agreement's own table."""
         return Sharing(shares=self.shares, layers=self.layers)
+
+    @property
+    def watched(self) -> tuple[Trigger | ArrearsTrigger, ...]:
+        """All that its partner is measured by."""
+        return self.triggers if self.arrears is None else (*self.triggers, self.arrears)
 
     @property
     def signed(self) -> bool:
@@ -229,7 +236,7 @@ def _check_terms(agreement: Agreement) -> None:
         raise Invalid("version_misnamed", f"{agreement.ref} is not {agreement.code} from {agreement.effective}")
     if agreement.cap is not None and agreement.cap.excess:
         _check_ratios(agreement, agreement.cap.excess)
-    if any(trigger.warn_at is not None and trigger.warn_at > trigger.suspend_at for trigger in agreement.triggers):
+    if any(trigger.warn_at is not None and trigger.warn_at > trigger.suspend_at for trigger in agreement.watched):
         raise Invalid("warned_after_suspension", f"{agreement.code}: a warning comes before the suspension")
     if len({trigger.measure for trigger in agreement.triggers}) != len(agreement.triggers):
         raise Invalid("measure_named_twice", agreement.code)

@@ -90,6 +90,12 @@ class Measure(StrEnum):
     LATE_PAYMENT_RATE = "late_payment_rate"
 
 
+class LegMeasure(StrEnum):
+    """What those behind a partner are measured by: what they owe it past its day, of all they ever owed."""
+
+    REIMBURSEMENT_ARREARS = "reimbursement_arrears"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
     """Which share of each component of a loss is covered; the rest is the bank's.
@@ -219,6 +225,21 @@ class Trigger:
     warn_at: Decimal | None = None
     throttle_to: Decimal = WHOLE
     reinstate_at: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrearsTrigger:
+    """As a trigger, on what those behind the direct payer owe it past its day: who is not reimbursed cannot pay."""
+
+    suspend_at: Decimal
+    warn_at: Decimal | None = None
+    throttle_to: Decimal = WHOLE
+    reinstate_at: Decimal | None = None
+
+    @property
+    def measure(self) -> LegMeasure:
+        """There is one."""
+        return LegMeasure.REIMBURSEMENT_ARREARS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
