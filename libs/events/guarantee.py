@@ -277,6 +277,18 @@ class PremiumPaid:
     amount: Money
 
 
+@_event("premium.refunded")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PremiumRefunded:
+    """The loan was repaid early: a part of the premium for the days to come goes back."""
+
+    facility_id: str
+    cover_id: str
+    loan_id: str
+    amount: Money
+    payee: str
+
+
 @_event("claim.filed")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimFiled:

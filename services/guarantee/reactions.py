@@ -17,7 +17,7 @@ from libs.events.envelope import Meta
 from libs.events.rating import InformationDisputed, InformationVerified, RatingAssigned
 from libs.runtime.service import Reactions
 from libs.runtime.tx import Tx
-from services.guarantee.commands import claims, covers, notices, requests, undertakings
+from services.guarantee.commands import claims, covers, notices, premiums, requests, undertakings
 
 
 async def application_submitted(tx: Tx, event: ApplicationSubmitted, _: Meta) -> None:
@@ -62,6 +62,7 @@ async def recovery_received(tx: Tx, event: RecoveryReceived, _: Meta) -> None:
 
 
 async def loan_closed(tx: Tx, event: LoanClosed, _: Meta) -> None:
+    await premiums.refund_unearned(tx, event)
     await claims.close_loan(tx, event)
     await undertakings.release_undertakings(tx, event.facility_id)
 

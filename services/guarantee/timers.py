@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from libs.runtime.service import Timers
-from services.guarantee.commands import cash, changes, claims, covers, routing
+from services.guarantee.commands import cash, changes, claims, covers, premiums, routing
 
 TIMERS: Timers = {
     claims.CLAIM_DUE: claims.file_due_claim,
@@ -11,6 +11,7 @@ TIMERS: Timers = {
     covers.HOLD_EXPIRES: covers.expire,
     covers.FILING_ENDS: covers.end_filing,
     covers.COVER_EXPIRES: changes.warn_of_end,
+    covers.PREMIUM_NEXT: premiums.charge_next,
     changes.CONSENT_ENDS: changes.end_consent,
     routing.QUOTES_END: routing.end_quotes,
     cash.LEG_DUE: cash.miss_reimbursement,

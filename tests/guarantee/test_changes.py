@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from libs.events.guarantee import ChangeRefused, CoverEndorsed, CoverExpiring
+from libs.events.guarantee import ChangeRefused, CoverEndorsed, CoverExpiring, PremiumRefunded
 from libs.kernel.calendar import add_months
 from services.guarantee.main import service
 from tests.guarantee.stories import AGREED, DAY, MATURITY, Story, admit, cny
@@ -135,3 +135,24 @@ async def test_what_changes_nothing_or_nobody_knows_is_turned_away(bench: Benche
         assert (await change(b, "restructured", maturity=MATURITY.isoformat()))["code"] == "nothing_changed"
         path = f"/v1/facilities/{ONE.facility_id}/changes/none/answer"
         assert (await b.post(path, {"consented": True}, role="risk_director")).json()["code"] == "no_change"
+
+
+async def test_a_premium_follows_the_periods_and_the_extension_and_goes_back_on_early_repayment(bench: Benches) -> None:
+    rules = {"premiums": {"every_months": 6, "refund": "1", "subsidy": "0.5", "subsidised_by": "city-fund"}}
+    async with bench(service) as b:
+        await admit(b, {**AGREED, **rules})
+        await ONE.bind(b)
+        await b.react(ONE.disbursed(), on=DAY)
+        for months, count in ((6, 4), (12, 6)):  # two payers each; the third period is the day that is left
+            await b.tick(add_months(DAY, months))
+            assert (await b.names()).count("premium.due") == (count if add_months(DAY, months) < MATURITY else 4)
+        await change(b)
+        await b.answer("partner.change", 200, accepted=True)
+        await b.tick(MATURITY + timedelta(days=2))
+        assert (await b.names()).count("premium.due") == 6
+        paid_back = MATURITY + timedelta(days=3)
+        await b.open(paid_back)
+        await b.react(ONE.repaid("100000", "0"), ONE.closed("repaid"), on=paid_back)
+        refunds = [body for body in await b.published() if isinstance(body, PremiumRefunded)]
+        assert {refund.payee for refund in refunds} == {"borrower", "city-fund"}
+        assert await b.parked() == []

@@ -59,6 +59,7 @@ EXTERNAL = {
     "cover.filed.v1": "the partner's own book",
     "cover.removed.v1": "risk control: the drawdown stands without its cover",
     "premium.due.v1": "core banking collects it",
+    "premium.refunded.v1": "core banking gives it back",
     "premium.paid.v1": "the partner's own book",
     "claim.refused.v1": "the claims officer mends what was wrong or lets it be",
     "claim.accepted.v1": "risk control waits for the money",

@@ -149,6 +149,15 @@ class TriggerIn(Terms):
     reinstate_at: Ratio | None = None
 
 
+class PremiumRulesIn(Terms):
+    """How premiums are charged, refunded and subsidised."""
+
+    every_months: Months = 0
+    refund: Fraction = Decimal(0)
+    subsidy: Fraction = Decimal(0)
+    subsidised_by: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")] = ""
+
+
 class ArrearsTriggerIn(Terms):
     """As a trigger, on what those behind the direct payer owe it past its day."""
 
@@ -204,6 +213,7 @@ class AgreementIn(BaseModel):
     adopting: terms.Adopting = terms.Adopting.EVERY_BRANCH
     premium_product: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9._-]*$")] = ""
     premium_rate_max: Fraction | None = None
+    premiums: PremiumRulesIn = PremiumRulesIn()
 
     def agreement(self, drafted_by: str) -> Agreement:
         """The agreement as the domain knows it; raises Invalid when its terms contradict each other."""
@@ -240,6 +250,7 @@ class AgreementIn(BaseModel):
             adopting=self.adopting,
             premium_product=self.premium_product,
             premium_rate_max=self.premium_rate_max,
+            premiums=terms.PremiumRules(**self.premiums.model_dump()),
             drafted_by=drafted_by,
         )
 

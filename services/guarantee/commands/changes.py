@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from libs.kernel.errors import NotFound
 from libs.runtime.tx import Tx
-from services.guarantee.commands.covers import known_cover, known_loan, terms_of, watch_period
+from services.guarantee.commands.covers import bill, known_cover, known_loan, terms_of, watch_period
 from services.guarantee.domain import change as rules
 from services.guarantee.domain.change import Change, ChangeKind, ChangeState, UpkeepTerms
 from services.guarantee.store import CHANGES, LOANS
@@ -57,6 +57,7 @@ async def answer_change(tx: Tx, facility_id: str, change_id: str, *, consented: 
         tx.publish(event)
     if now.maturity != loan.maturity:
         watch_period(tx, now, await terms_of(tx, await known_cover(tx, facility_id)))
+        bill(tx, now, (), "")
     return decided
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from libs.events.application import ApplicationRefused, LoanDisbursed, RepaymentReceived
+from libs.events.guarantee import PremiumDue
 from libs.kernel.errors import NotFound
 from libs.kernel.money import Money
 from libs.runtime.tx import Tx
@@ -52,7 +53,8 @@ from services.guarantee.store import (
     take_turn,
 )
 
-HOLD_EXPIRES, FILING_ENDS, COVER_EXPIRES = "hold.expires", "filing.ends", "cover.expires"
+HOLD_EXPIRES, FILING_ENDS = "hold.expires", "filing.ends"
+COVER_EXPIRES, PREMIUM_NEXT = "cover.expires", "premium.next"
 ACCEPTED = CoverAnswer(accepted=True, guaranteed=None, reason="")
 
 
@@ -94,15 +96,23 @@ async def activate_cover(tx: Tx, event: LoanDisbursed) -> None:
     agreement = await terms_of(tx, cover)
     active, loan, activated = drawn.activate_cover(cover, event, agreement, tx.date)
     terms = tx.policy(premium.PremiumTerms, "guarantee/premium")
-    loan, due = premium.charge_premium(loan, cover, agreement, tx.date, terms.terms)
+    loan, dues = premium.charge_premium(loan, cover, agreement, tx.date, terms.terms)
     await keep_loan(tx, agreement, None, loan)
     await settle(tx, cover, active, (activated,))
-    if due is not None:
-        tx.publish(due, policy=terms.ref)
+    bill(tx, loan, dues, terms.ref)
     watch_period(tx, loan, agreement)
     if loan.file_by is not None:
         day = loan.file_by + timedelta(days=1)
         tx.timer(FILING_ENDS, ref=loan.loan_id, key=loan.facility_id, due=day)
+
+
+def bill(tx: Tx, loan: CoveredLoan, dues: tuple[PremiumDue, ...], policy: str) -> None:
+    """Tell what fell due, and set the day of the next premium where another period follows."""
+    for due in dues:
+        tx.publish(due, policy=policy)
+    following = premium.next_charge_on(loan)
+    if following is not None:
+        tx.timer(PREMIUM_NEXT, ref=loan.loan_id, key=loan.facility_id, due=following)
 
 
 def watch_period(tx: Tx, loan: CoveredLoan, agreement: Agreement) -> None:
@@ -168,7 +178,8 @@ async def release_when_over(tx: Tx, cover: Cover) -> None:
         return
     agreement = await terms_of(tx, cover)
     for loan in loans:
-        tx.cancel_timer(COVER_EXPIRES, ref=loan.loan_id)
+        for kind in (COVER_EXPIRES, PREMIUM_NEXT):
+            tx.cancel_timer(kind, ref=loan.loan_id)
         await keep_loan(tx, agreement, loan, replace(loan, guaranteed=loan.guaranteed.zero))
     released, events = release_cover(cover)
     await settle(tx, cover, released, events)

@@ -31,6 +31,7 @@ from services.guarantee.domain.terms import (
     Leg,
     Liability,
     Limits,
+    PremiumRules,
     Signature,
     Trigger,
 )
@@ -96,6 +97,7 @@ class Agreement:
     adopting: Adopting = Adopting.EVERY_BRANCH
     premium_product: str = ""
     premium_rate_max: Decimal | None = None
+    premiums: PremiumRules = field(default_factory=PremiumRules)
     drafted_by: str = ""
     signatures: tuple[Signature, ...] = ()
     digest: str = ""
@@ -232,6 +234,10 @@ def _check_ratios(agreement: Agreement, *ratios: tuple[ShareOf, ...]) -> None:
 
 def _check_terms(agreement: Agreement) -> None:
     _check_binding(agreement)
+    if bool(agreement.premiums.subsidy) != bool(agreement.premiums.subsidised_by):
+        raise Invalid("subsidy_of_nobody", f"{agreement.code}: a subsidy has a part and a party that bears it")
+    if agreement.premiums.subsidised_by == agreement.premium_payer:
+        raise Invalid("subsidy_of_nobody", f"{agreement.code}: nobody subsidises itself")
     if agreement.ref != version_ref(agreement.code, agreement.effective):
         raise Invalid("version_misnamed", f"{agreement.ref} is not {agreement.code} from {agreement.effective}")
     if agreement.cap is not None and agreement.cap.excess:

@@ -205,6 +205,20 @@ class Cap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PremiumRules:
+    """How premiums are charged: `every_months` in advance on what is guaranteed then, or once to maturity (0).
+
+    `refund` is the part of what was charged for days after an early repayment that goes back. A fund named in
+    `subsidised_by` bears the part `subsidy` of each premium.
+    """
+
+    every_months: int = 0
+    refund: Decimal = NONE
+    subsidy: Decimal = NONE
+    subsidised_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
     """Cash behind the direct payer: `party` reimburses its part within `working_days` of the payer's `proof`."""
 
