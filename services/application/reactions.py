@@ -5,6 +5,7 @@ from __future__ import annotations
 from libs.events.collateral import CollateralDisposed, CollateralPerfected, CollateralValued
 from libs.events.envelope import Meta
 from libs.events.guarantee import (
+    CapacityReserved,
     ClaimAppealed,
     ClaimDenied,
     ClaimFiled,
@@ -12,6 +13,7 @@ from libs.events.guarantee import (
     ClaimWithdrawn,
     CoverBound,
     CoverRefused,
+    DisbursementNoticeIssued,
 )
 from libs.events.incentive import CaseDetermined
 from libs.events.rating import InformationDisputed, InformationVerified, RatingAssigned
@@ -44,6 +46,14 @@ async def collateral_perfected(tx: Tx, event: CollateralPerfected, _: Meta) -> N
     await facts.note_perfection(tx, event)
 
 
+async def capacity_reserved(tx: Tx, event: CapacityReserved, _: Meta) -> None:
+    await facts.note_hold(tx, event)
+
+
+async def notice_issued(tx: Tx, event: DisbursementNoticeIssued, _: Meta) -> None:
+    await facts.note_notice(tx, event)
+
+
 async def cover_settled(tx: Tx, event: CoverBound | CoverRefused, _: Meta) -> None:
     await facts.note_cover(tx, event)
 
@@ -71,6 +81,8 @@ REACTIONS: Reactions = {
     CollateralValued: collateral_valued,
     CollateralPerfected: collateral_perfected,
     CollateralDisposed: collateral_disposed,
+    CapacityReserved: capacity_reserved,
+    DisbursementNoticeIssued: notice_issued,
     CoverBound: cover_settled,
     CoverRefused: cover_settled,
     ClaimFiled: claim_moved,

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 from libs.kernel.money import Money
 from libs.runtime.calls import Answer, Outbound
 from libs.runtime.tx import Tx
-from services.guarantee.commands import claims, covers, routing
+from services.guarantee.commands import changes, claims, covers, routing
 from services.guarantee.domain.cover import CoverAnswer
 from services.guarantee.domain.routing import Quote
 
@@ -42,7 +42,7 @@ class QuoteWord(BaseModel):
 
 
 class ClaimWord(BaseModel):
-    """The partner's answer to a claim."""
+    """The partner's answer to a claim or to a change of a loan."""
 
     accepted: bool
     reason: Reason = ""
@@ -105,6 +105,19 @@ async def claim_answered(tx: Tx, reference: str, request: dict[str, Any], answer
         await claims.deny_claim(tx, facility_id, reference, reason)
 
 
+async def send_change(http: httpx.AsyncClient, _: str, request: dict[str, Any]) -> Answer:
+    return _read(await http.post("/changes", json=request["body"]), ClaimWord)
+
+
+async def inquire_change(http: httpx.AsyncClient, reference: str, _: dict[str, Any]) -> Answer | None:
+    return _known(await http.get(f"/changes/{reference}"), ClaimWord)
+
+
+async def change_answered(tx: Tx, reference: str, request: dict[str, Any], answer: Answer) -> None:
+    word = _word(answer, ClaimWord) or ClaimWord(accepted=False, reason="request_rejected")
+    await changes.take_answer(tx, request["facility_id"], reference, consented=word.accepted, reason=word.reason)
+
+
 async def ask_payment(http: httpx.AsyncClient, _: str, request: dict[str, Any]) -> Answer:
     path = f"/claims/{request['claim_id']}/payment"
     return _read(await http.get(path, params={"on": request["on"]}), PaymentWord)
@@ -123,6 +136,7 @@ PARTNERS: dict[str, Outbound] = {
     "partner.cover": Outbound(target="partner", send=request_cover, inquire=inquire_cover, answered=cover_answered),
     "partner.quote": Outbound(target="partner", send=request_quote, inquire=inquire_quote, answered=quote_answered),
     "partner.claim": Outbound(target="partner", send=send_claim, inquire=inquire_claim, answered=claim_answered),
+    "partner.change": Outbound(target="partner", send=send_change, inquire=inquire_change, answered=change_answered),
     "partner.claim_payment": Outbound(
         target="partner", send=ask_payment, inquire=ask_payment, answered=payment_answered
     ),

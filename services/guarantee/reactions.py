@@ -5,6 +5,7 @@ from __future__ import annotations
 from libs.events.application import (
     ApplicationRefused,
     ApplicationSubmitted,
+    FacilityGranted,
     LoanClosed,
     LoanCured,
     LoanDisbursed,
@@ -16,7 +17,7 @@ from libs.events.envelope import Meta
 from libs.events.rating import InformationDisputed, InformationVerified, RatingAssigned
 from libs.runtime.service import Reactions
 from libs.runtime.tx import Tx
-from services.guarantee.commands import claims, covers, requests
+from services.guarantee.commands import claims, covers, notices, premiums, requests, undertakings
 
 
 async def application_submitted(tx: Tx, event: ApplicationSubmitted, _: Meta) -> None:
@@ -33,6 +34,11 @@ async def rating_assigned(tx: Tx, event: RatingAssigned, _: Meta) -> None:
 
 async def application_refused(tx: Tx, event: ApplicationRefused, _: Meta) -> None:
     await covers.note_refusal(tx, event)
+    await undertakings.release_undertakings(tx, event.facility_id)
+
+
+async def facility_granted(tx: Tx, event: FacilityGranted, _: Meta) -> None:
+    await notices.ask_to_bind(tx, event)
 
 
 async def loan_disbursed(tx: Tx, event: LoanDisbursed, _: Meta) -> None:
@@ -56,7 +62,9 @@ async def recovery_received(tx: Tx, event: RecoveryReceived, _: Meta) -> None:
 
 
 async def loan_closed(tx: Tx, event: LoanClosed, _: Meta) -> None:
+    await premiums.refund_unearned(tx, event)
     await claims.close_loan(tx, event)
+    await undertakings.release_undertakings(tx, event.facility_id)
 
 
 REACTIONS: Reactions = {
@@ -65,6 +73,7 @@ REACTIONS: Reactions = {
     InformationDisputed: information_checked,
     RatingAssigned: rating_assigned,
     ApplicationRefused: application_refused,
+    FacilityGranted: facility_granted,
     LoanDisbursed: loan_disbursed,
     RepaymentReceived: repayment_received,
     LoanOverdue: loan_overdue,

@@ -22,12 +22,14 @@ from services.guarantee.domain.agreement import Adoption, Agreement, Partner, in
 from services.guarantee.domain.cap import CapBook
 from services.guarantee.domain.capacity import Bound, Exposure, Holding, Line, PoolKind, Standing, counted, why_no_room
 from services.guarantee.domain.cash import CashLeg
+from services.guarantee.domain.change import Change
 from services.guarantee.domain.claim import Claim
 from services.guarantee.domain.cover import Cover, CoverFile
 from services.guarantee.domain.health import TrackRecord
 from services.guarantee.domain.loan import CoveredLoan
 from services.guarantee.domain.routing import Routing
 from services.guarantee.domain.suspension import Suspension
+from services.guarantee.domain.undertaking import Undertaking
 
 metadata = service_metadata()
 PARTNERS = Shelf(metadata, "partners", Partner, id="partner_id", group="partner_id")
@@ -43,6 +45,8 @@ COVERS = Shelf(metadata, "covers", Cover, id="cover_id")
 LOANS = Shelf(metadata, "loans", CoveredLoan, id="loan_id")
 CLAIMS = Shelf(metadata, "claims", Claim, id="claim_id")
 LEGS = Shelf(metadata, "legs", CashLeg, id="leg_id")
+CHANGES = Shelf(metadata, "changes", Change, id="change_id")
+UNDERTAKINGS = Shelf(metadata, "undertakings", Undertaking, id="undertaking_id")
 ROUTINGS = Shelf(metadata, "routings", Routing, id="facility_id")
 
 Table(

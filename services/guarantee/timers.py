@@ -1,9 +1,9 @@
-"""What guarantee does when a day comes: waits for claims, payments, answers, quotes and filings end."""
+"""What guarantee does when a day comes: waits for claims, payments, answers and filings end, periods run out."""
 
 from __future__ import annotations
 
 from libs.runtime.service import Timers
-from services.guarantee.commands import cash, claim_life, claims, covers, routing
+from services.guarantee.commands import cash, changes, claim_life, claims, covers, premiums, routing
 
 TIMERS: Timers = {
     claims.CLAIM_DUE: claims.file_due_claim,
@@ -13,6 +13,9 @@ TIMERS: Timers = {
     claims.INTERIM_DUE: claim_life.miss_interim,
     covers.HOLD_EXPIRES: covers.expire,
     covers.FILING_ENDS: covers.end_filing,
+    covers.COVER_EXPIRES: changes.warn_of_end,
+    covers.PREMIUM_NEXT: premiums.charge_next,
+    changes.CONSENT_ENDS: changes.end_consent,
     routing.QUOTES_END: routing.end_quotes,
     cash.LEG_DUE: cash.miss_reimbursement,
 }

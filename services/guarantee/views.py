@@ -14,12 +14,25 @@ from libs.kernel.money import Money
 from libs.runtime.tx import Tx
 from services.guarantee.domain.agreement import Agreement, in_force
 from services.guarantee.domain.cash import CashLeg
+from services.guarantee.domain.change import Change
 from services.guarantee.domain.claim import Claim
 from services.guarantee.domain.cover import Cover, CoverFile
 from services.guarantee.domain.health import TrackRecord
 from services.guarantee.domain.loan import CoveredLoan
 from services.guarantee.domain.routing import Routing
-from services.guarantee.store import AGREEMENTS, CLAIMS, COVERS, FILES, LEGS, LOANS, RECORDS, ROUTINGS
+from services.guarantee.domain.undertaking import Undertaking
+from services.guarantee.store import (
+    AGREEMENTS,
+    CHANGES,
+    CLAIMS,
+    COVERS,
+    FILES,
+    LEGS,
+    LOANS,
+    RECORDS,
+    ROUTINGS,
+    UNDERTAKINGS,
+)
 
 _AGREEMENTS_SQL = """
 SELECT a.*, p.reserved, p.bound, p.active, s.since AS suspended_since
@@ -43,13 +56,16 @@ ORDER BY number LIMIT $5::int
 class FacilityView:
     """The facts that came, and what was made of them; `cover` is absent while the facts are incomplete.
 
-    `routing` is the search for a partner, where the application named none; it is the bank's own affair.
+    `routing` is the search for a partner, where the application named none; it is the bank's own affair. A partner sees
+    the undertakings in its own favour.
     """
 
     file: CoverFile
     cover: Cover | None
     loans: tuple[CoveredLoan, ...]
+    changes: tuple[Change, ...]
     routing: Routing | None
+    undertakings: tuple[Undertaking, ...]
     claims: tuple[Claim, ...]
     reimbursements: tuple[CashLeg, ...]
 
@@ -78,11 +94,14 @@ async def facility(tx: Tx, facility_id: str, party: str = "") -> FacilityView:
     cover = next(iter(await tx.of(COVERS, facility_id)), None)
     if party and (cover is None or cover.partner != party):
         raise NotFound("not_found", f"no {CoverFile.__name__} {facility_id}")
+    undertakings = await tx.of(UNDERTAKINGS, facility_id)
     routing = await tx.find(ROUTINGS, facility_id)
     return FacilityView(
         file=await tx.get(FILES, facility_id),
         cover=cover,
         loans=await tx.of(LOANS, facility_id),
+        undertakings=tuple(one for one in undertakings if not party or one.creditor == party),
+        changes=await tx.of(CHANGES, facility_id),
         routing=None if party else routing,
         claims=await tx.of(CLAIMS, facility_id),
         reimbursements=await tx.of(LEGS, facility_id),

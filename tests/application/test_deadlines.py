@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
 from libs.events.application import ApplicationRefused, DisbursementFailed, DisbursementUnknown
+from libs.events.guarantee import CapacityReserved, DisbursementNoticeIssued
 from libs.kernel.policy import in_force
 from libs.runtime.policies import read_versions
 from services.application.commands.deadlines import ANSWER, CONDITIONS, DECISION
 from services.application.commands.drawing import LOOK, PAY_OUT
-from tests.application.story import TODAY, Story, schedule
+from tests.application.story import TODAY, Story, cny, schedule
 
 VERSION = in_force(read_versions("application/deadlines"), TODAY)
 assert VERSION is not None
@@ -198,3 +200,46 @@ async def test_an_answer_after_its_deadline_still_counts(
     assert (await story.loan())["status"] == stands
     names = await story.bench.names()
     assert names.index("disbursement.unknown") < names.index(last)
+
+
+async def promised(story: Story) -> None:
+    """Approved on a cover that the partner binds only afterwards, contract and security done, drawdown asked for."""
+    await story.investigated()
+    held = CapacityReserved(
+        facility_id=story.facility_id,
+        cover_id="cover",
+        agreement="reg-4321",
+        amount=cny("800000"),
+        bind_after_approval=True,
+    )
+    await story.bench.react(story.verified(), story.rated(), held, story.valued(), story.perfected(), on=TODAY)
+    ours = await story.done("review", {"opinion": "sound"}, role="reviewer", actor="sun")
+    assert ours["recommendation"] == "approve"
+    await story.done("decision", {"decision": "approve"}, role="approver", actor="qian")
+    await story.done("contract", {"contract_no": "HT-1"}, role="customer_manager", actor="li")
+    assert (await story.draw())["waits_for"] == ["cover"]
+
+
+async def test_money_waits_for_the_bind_after_the_approval_and_then_for_the_guarantors_notice(story: Story) -> None:
+    await promised(story)
+    await story.bench.react(replace(story.bound(), notice_needed=True), on=TODAY)
+    assert await story.bench.calls() == []
+    notice = DisbursementNoticeIssued(
+        facility_id=story.facility_id, cover_id="cover", partner="p", amount=cny("1000000"), notice="F-1"
+    )
+    await story.bench.react(notice, on=TODAY)
+    assert [kind for kind, _, _ in await story.bench.calls()] == [PAY_OUT]
+
+
+@pytest.mark.parametrize(("bound", "lacking"), [(True, "disbursement_notice"), (False, "cover")])
+async def test_a_notice_or_a_bind_that_never_comes_ends_the_drawdown_by_name(
+    story: Story, bound: bool, lacking: str
+) -> None:
+    await promised(story)
+    # A refusal after the approval is no leave to pay: the approval counted on the cover.
+    after = replace(story.bound(), notice_needed=True) if bound else story.cover_refused()
+    await story.bench.react(after, on=TODAY)
+    assert await story.bench.calls() == []
+    await story.bench.tick(READY_BY)
+    (failed,) = await told(story, DisbursementFailed)
+    assert failed.reason == f"conditions_not_met_in_time:{lacking}"

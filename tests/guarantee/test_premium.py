@@ -13,13 +13,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.events.application import LoanDisbursed
+from libs.kernel.calendar import add_months
 from libs.kernel.errors import Refused
 from libs.kernel.money import Money
 from services.guarantee.domain.cover import Cover, CoverState
 from services.guarantee.domain.loan import CoveredLoan, activate_cover, file_drawdown, remove_unfiled, run_down
-from services.guarantee.domain.premium import PremiumTerms, charge_premium, pay_premium, premium_for
+from services.guarantee.domain.premium import (
+    PremiumTerms,
+    charge_next,
+    charge_premium,
+    next_charge_on,
+    pay_premium,
+    premium_for,
+    refund_unearned,
+)
 from services.guarantee.domain.sharing import partners_part, parts_of
-from services.guarantee.domain.terms import Binding, BindTiming
+from services.guarantee.domain.terms import Binding, BindTiming, PremiumRules
 from tests.guarantee.test_cover import AGREED, cny, shares
 
 VECTORS = {v["id"]: v for v in json.loads((Path(__file__).parent / "vectors.json").read_text(encoding="utf-8"))}
@@ -74,15 +83,14 @@ def test_the_days_of_a_year_come_from_the_policy() -> None:
 
 
 def test_the_premium_is_for_what_was_really_drawn() -> None:
-    loan, due = charge_premium(drawn("50000"), COVER, AGREED, DAY, TERMS)
-    assert due is not None
+    loan, (due,) = charge_premium(drawn("50000"), COVER, AGREED, DAY, TERMS)
     assert (due.amount, due.payer, due.due) == (cny("800"), "borrower", DAY)
     assert (loan.premium, loan.premium_open) == (cny("800"), True)
 
 
 def test_an_agreement_without_a_price_charges_nothing() -> None:
     loan = drawn()
-    assert charge_premium(loan, COVER, replace(AGREED, premium_rate=Decimal(0)), DAY, TERMS) == (loan, None)
+    assert charge_premium(loan, COVER, replace(AGREED, premium_rate=Decimal(0)), DAY, TERMS) == (loan, ())
 
 
 @pytest.mark.parametrize("amount", ["1599.99", "1600.01"])
@@ -106,6 +114,43 @@ def test_a_payment_settles_the_loan_whose_premium_it_is() -> None:
     second, _ = charge_premium(drawn("40000", "l2"), COVER, AGREED, DAY, TERMS)
     settled, _ = pay_premium((first, second), cny("640"))
     assert (settled.loan_id, settled.premium_open) == ("l2", False)
+
+
+def test_premiums_fall_due_period_by_period_on_what_is_guaranteed_then() -> None:
+    yearly = replace(AGREED, premiums=PremiumRules(every_months=6))
+    start = activate_cover(COVER, disbursed(maturity=add_months(DAY, 15)), AGREED, DAY)[1]
+    loan, (first,) = charge_premium(start, COVER, yearly, DAY, TERMS)
+    assert (first.amount, next_charge_on(loan)) == (cny("793.42"), add_months(DAY, 6))  # 80,000 at 2 % for 181 days
+    loan, (second,) = charge_next(replace(loan, guaranteed=cny("40000")), COVER, yearly, add_months(DAY, 6), TERMS)
+    assert (second.amount, second.due) == (cny("403.29"), add_months(DAY, 6))  # half of it for 184 days
+    loan, (last,) = charge_next(loan, COVER, yearly, add_months(DAY, 12), TERMS)
+    assert (last.amount, next_charge_on(loan)) == (cny("199.45"), None)  # 91 days to maturity
+    assert charge_next(loan, COVER, yearly, add_months(DAY, 18), TERMS) == (loan, ())
+    loan, _ = pay_premium((loan,), cny("403.29"))
+    assert (loan.premium_open, [charge.paid for charge in loan.charges]) == (True, [False, True, False])
+
+
+def test_a_fund_bears_its_part_of_the_premium_and_each_pays_its_own() -> None:
+    helped = replace(AGREED, premiums=PremiumRules(subsidy=Decimal("0.3"), subsidised_by="city-fund"))
+    loan, dues = charge_premium(drawn(), COVER, helped, DAY, TERMS)
+    assert {due.payer: due.amount for due in dues} == {"borrower": cny("1120"), "city-fund": cny("480")}
+    loan, _ = pay_premium((loan,), cny("480"))
+    assert loan.premium_open
+    assert not pay_premium((loan,), cny("1120"))[0].premium_open
+
+
+@pytest.mark.parametrize(
+    ("days", "refund", "back"),
+    [(0, "1", "1600.00"), (73, "1", "1280.00"), (73, "0.5", "640.00"), (365, "1", None), (400, "1", None)],
+)
+def test_the_agreed_part_of_what_was_charged_for_days_after_an_early_repayment_goes_back(
+    days: int, refund: str, back: str | None
+) -> None:
+    terms = replace(AGREED, premiums=PremiumRules(refund=Decimal(refund)))
+    loan, _ = charge_premium(drawn(), COVER, terms, DAY, TERMS)
+    events = refund_unearned(loan, terms, DAY + timedelta(days=days))
+    assert [(event.amount, event.payee) for event in events] == ([(cny(back), "borrower")] if back else [])
+    assert refund_unearned(loan, AGREED, DAY) == ()
 
 
 def test_a_cover_is_in_force_for_what_was_disbursed() -> None:

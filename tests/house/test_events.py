@@ -34,7 +34,6 @@ EXTERNAL = {
     "investigation.disputed.v1": "a third person must resolve it",
     "application.reviewed.v1": "the approver reads it; the decision is a person's",
     "application.approved.v1": "who decided and why, for audit; the limit travels as facility.granted",
-    "facility.granted.v1": "the customer learns the limit",
     "contract.signed.v1": "for audit; the drawdown waits in application itself",
     "drawdown.requested.v1": "for audit; its conditions are met in application itself",
     "disbursement.requested.v1": "core banking is called over HTTP, this is the record of the order",
@@ -47,15 +46,21 @@ EXTERNAL = {
     "collateral.released.v1": "the registry discharges the interest",
     "disposal.started.v1": "the disposal agent sees the floors",
     "cover.requested.v1": "the partner is called over HTTP, this is the record of the request",
+    "change.consented.v1": "the manager signs the new terms",
+    "change.refused.v1": "risk control: the heavier part stands without cover",
+    "cover.endorsed.v1": "the partner's own book",
+    "cover.expiring.v1": "the claims officer claims, or asks for an extension, before the last day",
+    "guarantor.signed.v1": "the manager's file; guarantee itself waits for what the partner asked for",
+    "counter_guarantee.perfected.v1": "the partner's own book; guarantee itself waits for it before the notice",
     "quote.received.v1": "the manager sees what is on offer; guarantee itself chooses when all are in",
     "quote.declined.v1": "the manager sees who is out of it",
-    "capacity.reserved.v1": "the partners' limits are watched by people",
     "capacity.released.v1": "the partners' limits are watched by people",
     "cover.activated.v1": "the partner's own book",
     "cover.filed.v1": "the partner's own book",
     "cover.confirmed.v1": "the bank's list of drawdowns that need no second look",
     "cover.removed.v1": "risk control: the drawdown stands without its cover",
     "premium.due.v1": "core banking collects it",
+    "premium.refunded.v1": "core banking gives it back",
     "premium.paid.v1": "the partner's own book",
     "loss.notified.v1": "the partner opens its file (报案)",
     "deadline.missed.v1": "people press the side that is named",
@@ -83,7 +88,7 @@ EXTERNAL = {
 """Events no service acts on, each with who outside does; the console shows all of them."""
 
 RUNTIME = {"day.closed.v1"}  # applied by libs/runtime/daybreak.py in every service
-WIRE_NAME = re.compile(r"[a-z]+\.[a-z]+(_[a-z]+)*")
+WIRE_NAME = re.compile(r"[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*")
 
 
 def flaws(body: type) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from libs.events.collateral import CollateralPerfected, CollateralValued
-from libs.events.guarantee import CoverBound, CoverRefused
+from libs.events.guarantee import CapacityReserved, CoverBound, CoverRefused, DisbursementNoticeIssued
 from libs.events.rating import InformationDisputed, InformationVerified, RatingAssigned
 from libs.runtime.tx import Tx
 from services.application.commands.drawing import pay_when_ready
@@ -38,11 +38,25 @@ async def note_perfection(tx: Tx, event: CollateralPerfected) -> None:
     await _settle(tx, with_perfected(facility, event.collateral_id))
 
 
+async def note_hold(tx: Tx, event: CapacityReserved) -> None:
+    """Capacity is held; where the partner binds only after the approval, the file goes on with what is held."""
+    if event.bind_after_approval:
+        facility = await tx.get(FACILITIES, event.facility_id)
+        tx.put(FACILITIES, replace(facility, cover_promised=True, guaranteed=event.amount))
+
+
+async def note_notice(tx: Tx, event: DisbursementNoticeIssued) -> None:
+    """The guarantor lets the money go out."""
+    facility = await tx.get(FACILITIES, event.facility_id)
+    await _settle(tx, replace(facility, notice_awaited=False))
+
+
 async def note_cover(tx: Tx, event: CoverBound | CoverRefused) -> None:
     """The partner bound or refused the cover."""
     facility = await tx.get(FACILITIES, event.facility_id)
     if isinstance(event, CoverBound):
-        await _settle(tx, replace(facility, cover=CoverState.BOUND, guaranteed=event.guaranteed))
+        bound = replace(facility, cover=CoverState.BOUND, guaranteed=event.guaranteed)
+        await _settle(tx, replace(bound, notice_awaited=event.notice_needed))
     else:
         await _settle(tx, replace(facility, cover=CoverState.REFUSED))
 

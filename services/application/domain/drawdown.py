@@ -45,5 +45,6 @@ def unmet_conditions(facility: Facility) -> tuple[str, ...]:
         "contract": facility.status is Status.CONTRACTED,
         "security": facility.all_perfected,
         "cover": facility.cover_settled,
+        "disbursement_notice": not facility.notice_awaited,
     }
     return tuple(name for name, met in conditions.items() if not met)

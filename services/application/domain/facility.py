@@ -69,7 +69,11 @@ class Review:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facility:
-    """The process manager's row: one line of credit from referral to closure."""
+    """The process manager's row: one line of credit from referral to closure.
+
+    A cover is `cover_promised` where its capacity is held and the partner binds after the approval; with
+    `notice_awaited` the guarantor's disbursement notice is still to come.
+    """
 
     facility_id: str
     external_ref: str
@@ -91,6 +95,8 @@ class Facility:
     pd: Decimal | None = None
     items: tuple[Item, ...] = ()
     cover: CoverState = CoverState.OPEN
+    cover_promised: bool = False
+    notice_awaited: bool = False
     guaranteed: Money | None = None
     review: Review | None = None
     approver: str = ""
@@ -135,9 +141,15 @@ class Facility:
         return sum(item.disposed for item in self.items) >= len(self.applied.security)
 
     @property
+    def cover_known(self) -> bool:
+        """Whether a reviewer sees what cover there will be: none was asked for, it is answered, or promised."""
+        return not self.applied.agreement or self.cover is not CoverState.OPEN or self.cover_promised
+
+    @property
     def cover_settled(self) -> bool:
-        """Whether cover was not asked for, or its answer is known."""
-        return not self.applied.agreement or self.cover is not CoverState.OPEN
+        """Whether the money may go out as far as cover goes; a promise that was not kept settles nothing."""
+        refused = self.cover is CoverState.REFUSED and not self.cover_promised
+        return not self.applied.agreement or self.cover is CoverState.BOUND or refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,7 +48,7 @@ def missing_facts(facility: Facility) -> tuple[str, ...]:
         "information": bool(facility.information),
         "rating": bool(facility.grade),
         "valuation": facility.all_valued,
-        "cover": facility.cover_settled,
+        "cover": facility.cover_known,
     }
     return tuple(name for name, known in facts.items() if not known)
 

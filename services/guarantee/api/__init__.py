@@ -2,9 +2,11 @@
 
 from fastapi import APIRouter
 
-from services.guarantee.api import agreements, facilities, partners
+from services.guarantee.api import agreements, changes, facilities, partners, undertakings
 
 router = APIRouter()
 router.include_router(agreements.router)
 router.include_router(facilities.router)
 router.include_router(partners.router)
+router.include_router(undertakings.router)
+router.include_router(changes.router)

@@ -12,6 +12,7 @@ from services.guarantee.domain import terms
 from services.guarantee.domain.agreement import Agreement, ShareSource, version_ref
 from services.guarantee.domain.capacity import Exposure
 from services.guarantee.domain.sharing import BANK
+from services.guarantee.domain.undertaking import UndertakingKind
 
 CODE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Code = Annotated[str, Field(pattern=CODE)]
@@ -93,6 +94,8 @@ class BindingIn(Terms):
     hold_days: Days = 0
     drawdowns_max: Annotated[int, Field(ge=1, le=1000)] = 1
     quoted: bool = False
+    before_disbursement: bool = False
+    notice: bool = False
 
 
 class LimitsIn(Terms):
@@ -130,6 +133,7 @@ class LiabilityIn(Terms):
     subrogation: terms.Subrogation = terms.Subrogation.PAID_PART
     recovery_lead: Code = BANK
     recovery_rank: terms.RecoveryRank = terms.RecoveryRank.PARI_PASSU
+    undertakings: Annotated[tuple[UndertakingKind, ...], Field(max_length=10)] = ()
 
 
 class CapIn(Terms):
@@ -150,6 +154,24 @@ class TriggerIn(Terms):
     warn_at: Ratio | None = None
     throttle_to: Fraction = Decimal(1)
     reinstate_at: Ratio | None = None
+
+
+class PremiumRulesIn(Terms):
+    """How premiums are charged, refunded and subsidised."""
+
+    every_months: Months = 0
+    refund: Fraction = Decimal(0)
+    subsidy: Fraction = Decimal(0)
+    subsidised_by: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")] = ""
+
+
+class ArrearsTriggerIn(Terms):
+    """As a trigger, on what those behind the direct payer owe it past its day."""
+
+    suspend_at: Ratio
+    warn_at: Ratio | None = None
+    throttle_to: Fraction = Decimal(1)
+    reinstate_at: Fraction | None = None
 
 
 class LegIn(Terms):
@@ -194,10 +216,12 @@ class AgreementIn(BaseModel):
     liability: LiabilityIn = LiabilityIn()
     cap: CapIn | None = None
     triggers: Annotated[list[TriggerIn], Field(max_length=5)] = []
+    arrears: ArrearsTriggerIn | None = None
     adopting: terms.Adopting = terms.Adopting.EVERY_BRANCH
     contact: terms.Contact = terms.Contact.WE_CALL
     premium_product: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9._-]*$")] = ""
     premium_rate_max: Fraction | None = None
+    premiums: PremiumRulesIn = PremiumRulesIn()
 
     def agreement(self, drafted_by: str) -> Agreement:
         """The agreement as the domain knows it; raises Invalid when its terms contradict each other."""
@@ -230,10 +254,12 @@ class AgreementIn(BaseModel):
             liability=terms.Liability(**self.liability.model_dump()),
             cap=None if self.cap is None else _cap(self.cap),
             triggers=tuple(terms.Trigger(**trigger.model_dump()) for trigger in self.triggers),
+            arrears=None if self.arrears is None else terms.ArrearsTrigger(**self.arrears.model_dump()),
             adopting=self.adopting,
             contact=self.contact,
             premium_product=self.premium_product,
             premium_rate_max=self.premium_rate_max,
+            premiums=terms.PremiumRules(**self.premiums.model_dump()),
             drafted_by=drafted_by,
         )
 
@@ -324,6 +350,14 @@ class FilingIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     loan_id: Code
+
+
+class DisbursementNoticeIn(BaseModel):
+    """The guarantor's disbursement notice, by its number."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    number: Text
 
 
 class ReimbursementIn(BaseModel):

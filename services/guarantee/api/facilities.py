@@ -8,9 +8,9 @@ from libs.runtime.parties import PartnerDoor
 from libs.runtime.reading import PartnerReadDoor
 from services.guarantee import views
 from services.guarantee.api import scopes
-from services.guarantee.api.bodies import FilingIn, InPath, PremiumPaymentIn, ReimbursementIn
+from services.guarantee.api.bodies import DisbursementNoticeIn, FilingIn, InPath, PremiumPaymentIn, ReimbursementIn
 from services.guarantee.api.claim_bodies import AppealIn, ClaimAnswerIn, ClaimIn, NoticeIn
-from services.guarantee.commands import cash, claim_life, claims, covers
+from services.guarantee.commands import cash, claim_life, claims, covers, notices
 from services.guarantee.commands.partner_answers import require_own_cover
 from services.guarantee.domain.cash import CashLeg
 from services.guarantee.domain.claim import Claim
@@ -48,6 +48,14 @@ async def file_drawdown(facility_id: InPath, body: FilingIn, door: Door) -> Resp
     """Note that a batch drawdown was filed with the partner (customer_manager)."""
     door.require("customer_manager")
     return await door.execute(lambda tx: covers.file_drawdown(tx, facility_id, body.loan_id), keys=[facility_id])
+
+
+@router.post("/facilities/{facility_id}/disbursement-notices", response_model=Cover)
+async def issue_notice(facility_id: InPath, body: DisbursementNoticeIn, door: Door) -> Response:
+    """Put the guarantor's disbursement notice on record; where one was agreed, core banking pays after it
+    (customer_manager)."""
+    door.require("customer_manager")
+    return await door.execute(lambda tx: notices.issue_notice(tx, facility_id, body.number), keys=[facility_id])
 
 
 @router.post("/facilities/{facility_id}/claims/{claim_id}/reimbursements", response_model=CashLeg)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from libs.kernel.errors import NotFound
-from libs.kernel.money import Money
+from libs.kernel.money import Money, total
 from libs.runtime.tx import Tx
+from services.guarantee.commands.covers import known_cover, terms_of
+from services.guarantee.commands.records import note
 from services.guarantee.domain import cash as rules
 from services.guarantee.domain.agreement import Agreement
 from services.guarantee.domain.cash import CashLeg
@@ -30,6 +33,9 @@ async def owe_behind(tx: Tx, claim: Claim, agreement: Agreement) -> None:
     for leg in legs:
         tx.put(LEGS, leg)
         tx.timer(LEG_DUE, ref=leg.leg_id, key=leg.facility_id, due=leg.due + timedelta(days=1))
+    owed = total((leg.amount for leg in legs), claim.currency)
+    if owed:
+        await note(tx, agreement, lambda record: replace(record, behind=record.behind + owed))
 
 
 async def take_reimbursement(
@@ -42,6 +48,8 @@ async def take_reimbursement(
     tx.publish(event)
     if not paid.arrears:
         tx.cancel_timer(LEG_DUE, ref=leg.leg_id)
+    if tx.date > leg.due:
+        await _note_late(tx, facility_id, amount.zero - amount)
     return paid
 
 
@@ -50,6 +58,12 @@ async def miss_reimbursement(tx: Tx, leg_id: str, facility_id: str) -> None:
     event = rules.miss_reimbursement(await _leg(tx, facility_id, leg_id))
     if event is not None:
         tx.publish(event)
+        await _note_late(tx, facility_id, event.amount)
+
+
+async def _note_late(tx: Tx, facility_id: str, change: Money) -> None:
+    agreement = await terms_of(tx, await known_cover(tx, facility_id))
+    await note(tx, agreement, lambda record: replace(record, behind_late=record.behind_late + change))
 
 
 async def _leg(tx: Tx, facility_id: str, leg_id: str) -> CashLeg:

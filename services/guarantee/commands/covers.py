@@ -8,10 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 from libs.events.application import ApplicationRefused, LoanDisbursed, RepaymentReceived
+from libs.events.guarantee import PremiumDue
 from libs.kernel.errors import NotFound
 from libs.kernel.money import Money
 from libs.runtime.tx import Tx
 from services.guarantee.commands.records import keep_loan, note
+from services.guarantee.domain import change as changes
 from services.guarantee.domain import loan as drawn
 from services.guarantee.domain import premium
 from services.guarantee.domain.agreement import Adoption, Agreement, hold_for
@@ -52,6 +54,7 @@ from services.guarantee.store import (
 )
 
 HOLD_EXPIRES, FILING_ENDS = "hold.expires", "filing.ends"
+COVER_EXPIRES, PREMIUM_NEXT = "cover.expires", "premium.next"
 ACCEPTED = CoverAnswer(accepted=True, guaranteed=None, reason="")
 
 
@@ -93,14 +96,31 @@ async def activate_cover(tx: Tx, event: LoanDisbursed) -> None:
     agreement = await terms_of(tx, cover)
     active, loan, activated = drawn.activate_cover(cover, event, agreement, tx.date)
     terms = tx.policy(premium.PremiumTerms, "guarantee/premium")
-    loan, due = premium.charge_premium(loan, cover, agreement, tx.date, terms.terms)
+    loan, dues = premium.charge_premium(loan, cover, agreement, tx.date, terms.terms)
     await keep_loan(tx, agreement, None, loan)
     await settle(tx, cover, active, (activated,))
-    if due is not None:
-        tx.publish(due, policy=terms.ref)
+    bill(tx, loan, dues, terms.ref)
+    watch_period(tx, loan, agreement)
     if loan.file_by is not None:
         day = loan.file_by + timedelta(days=1)
         tx.timer(FILING_ENDS, ref=loan.loan_id, key=loan.facility_id, due=day)
+
+
+def bill(tx: Tx, loan: CoveredLoan, dues: tuple[PremiumDue, ...], policy: str) -> None:
+    """Tell what fell due, and set the day of the next premium where another period follows."""
+    for due in dues:
+        tx.publish(due, policy=policy)
+    following = premium.next_charge_on(loan)
+    if following is not None:
+        tx.timer(PREMIUM_NEXT, ref=loan.loan_id, key=loan.facility_id, due=following)
+
+
+def watch_period(tx: Tx, loan: CoveredLoan, agreement: Agreement) -> None:
+    """Set the day on which the bank is warned that the guarantee period ends, where one was agreed."""
+    ends = changes.period_ends(loan, agreement)
+    if ends is not None:
+        terms = tx.policy(changes.UpkeepTerms, "guarantee/upkeep").terms
+        tx.timer(COVER_EXPIRES, ref=loan.loan_id, key=loan.facility_id, due=changes.warn_on(ends, terms))
 
 
 async def file_drawdown(tx: Tx, facility_id: str, loan_id: str) -> CoveredLoan:
@@ -175,6 +195,8 @@ async def release_when_over(tx: Tx, cover: Cover) -> None:
         return
     agreement = await terms_of(tx, cover)
     for loan in loans:
+        for kind in (COVER_EXPIRES, PREMIUM_NEXT):
+            tx.cancel_timer(kind, ref=loan.loan_id)
         await keep_loan(tx, agreement, loan, replace(loan, guaranteed=loan.guaranteed.zero))
     released, events = release_cover(cover)
     await settle(tx, cover, released, events)
@@ -270,16 +292,17 @@ async def hold(
         return reason
     lines = tuple(bound.line for bound in bounds)
     cover, reserved = hold_cover(file, agreement, amount, tx.new_id("cover"), lines, premium_rate)
-    if agreement.binding.timing is BindTiming.BEFORE_APPROVAL:
+    if cover.asked and agreement.binding.timing is BindTiming.BEFORE_APPROVAL:
         tx.publish(ask_partner(cover), policy=limits.ref)
-    cover = replace(cover, asked_on=tx.date)
+    cover = replace(cover, asked_on=tx.date if cover.asked else None)
     tx.put(COVERS, cover)
     tx.publish(reserved, policy=limits.ref)
-    await _ask(tx, cover, agreement)
+    if cover.asked:
+        await ask(tx, cover, agreement)
     return ""
 
 
-async def _ask(tx: Tx, cover: Cover, agreement: Agreement) -> None:
+async def ask(tx: Tx, cover: Cover, agreement: Agreement) -> None:
     """Ask the partner, or bind at once where the agreement lets the bank file drawdowns later (总对总).
 
     A partner that calls us finds the request among its open ones.

@@ -43,13 +43,13 @@ async def keep_loan(tx: Tx, agreement: Agreement, before: CoveredLoan | None, af
 
 async def note(tx: Tx, agreement: Agreement, change: Callable[[TrackRecord], TrackRecord]) -> None:
     """Change the agreement's track record, and do what its triggers ask for then."""
-    if not agreement.triggers:
+    if not agreement.watched:
         return
     await take_turn(tx)
     found = await tx.find(RECORDS, agreement.code)
     last = await tx.find(SUSPENSIONS, agreement.code)
     reason = last.reason if last is not None and pauses.suspended(last) else ""
-    verdict = judge(change(found or new_record(agreement)), agreement.triggers, reason)
+    verdict = judge(change(found or new_record(agreement)), agreement.watched, reason)
     tx.put(RECORDS, verdict.record)
     if not (verdict.warn or verdict.suspend or verdict.reinstate):
         return

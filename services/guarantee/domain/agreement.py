@@ -21,6 +21,7 @@ from libs.kernel.money import Money
 from services.guarantee.domain.sharing import BANK, Sharing, bank_share, cut, least, partners_part, parts_of
 from services.guarantee.domain.terms import (
     Adopting,
+    ArrearsTrigger,
     Binding,
     BindTiming,
     Cap,
@@ -31,6 +32,7 @@ from services.guarantee.domain.terms import (
     Leg,
     Liability,
     Limits,
+    PremiumRules,
     Signature,
     Trigger,
 )
@@ -92,10 +94,12 @@ class Agreement:
     liability: Liability = field(default_factory=Liability)
     cap: Cap | None = None
     triggers: tuple[Trigger, ...] = ()
+    arrears: ArrearsTrigger | None = None
     adopting: Adopting = Adopting.EVERY_BRANCH
     contact: Contact = Contact.WE_CALL
     premium_product: str = ""
     premium_rate_max: Decimal | None = None
+    premiums: PremiumRules = field(default_factory=PremiumRules)
     drafted_by: str = ""
     signatures: tuple[Signature, ...] = ()
     digest: str = ""
@@ -114,6 +118,11 @@ class Agreement:
     def sharing(self) -> Sharing:
         """How a loss is shared under the agreement's own table."""
         return Sharing(shares=self.shares, layers=self.layers)
+
+    @property
+    def watched(self) -> tuple[Trigger | ArrearsTrigger, ...]:
+        """All that its partner is measured by."""
+        return self.triggers if self.arrears is None else (*self.triggers, self.arrears)
 
     @property
     def signed(self) -> bool:
@@ -246,11 +255,15 @@ def _check_ratios(agreement: Agreement, *ratios: tuple[ShareOf, ...]) -> None:
 
 def _check_terms(agreement: Agreement) -> None:
     _check_binding(agreement)
+    if bool(agreement.premiums.subsidy) != bool(agreement.premiums.subsidised_by):
+        raise Invalid("subsidy_of_nobody", f"{agreement.code}: a subsidy has a part and a party that bears it")
+    if agreement.premiums.subsidised_by == agreement.premium_payer:
+        raise Invalid("subsidy_of_nobody", f"{agreement.code}: nobody subsidises itself")
     if agreement.ref != version_ref(agreement.code, agreement.effective):
         raise Invalid("version_misnamed", f"{agreement.ref} is not {agreement.code} from {agreement.effective}")
     if agreement.cap is not None and agreement.cap.excess:
         _check_ratios(agreement, agreement.cap.excess)
-    if any(trigger.warn_at is not None and trigger.warn_at > trigger.suspend_at for trigger in agreement.triggers):
+    if any(trigger.warn_at is not None and trigger.warn_at > trigger.suspend_at for trigger in agreement.watched):
         raise Invalid("warned_after_suspension", f"{agreement.code}: a warning comes before the suspension")
     if len({trigger.measure for trigger in agreement.triggers}) != len(agreement.triggers):
         raise Invalid("measure_named_twice", agreement.code)
@@ -276,6 +289,8 @@ def _check_binding(agreement: Agreement) -> None:
         raise Invalid("filing_days_missing", f"{agreement.code}: drawdowns are filed within a number of days, or never")
     if filed and (agreement.share_source is ShareSource.ANSWER or binding.quoted):
         raise Invalid("nobody_answers", f"{agreement.code}: a batch partner answers no single request")
+    if filed and (binding.before_disbursement or binding.notice):
+        raise Invalid("filed_and_awaited", f"{agreement.code}: a batch partner hears of a drawdown when it is paid out")
 
 
 def _check_clocks(agreement: Agreement) -> None:

@@ -79,8 +79,9 @@ class Cover:
 
     `held` is what it takes of capacity now, `active` the part of that for what was disbursed and is not repaid, `used`
     all that was ever drawn under it in `drawdowns`. `lines` are the pools in which it counts. `premium_rate` is the
-    yearly rate that was quoted, None where the agreement's own holds. The partner was asked on `asked_on` and made its
-    yes subject to `conditions`.
+    yearly rate that was quoted, None where the agreement's own holds. It is not `asked` while capacity is only held for
+    a bind after the approval; the partner was asked on `asked_on` and made its yes subject to `conditions`. `notice` is
+    the guarantor's disbursement notice, by its number.
     """
 
     cover_id: str
@@ -103,6 +104,8 @@ class Cover:
     premium_rate: Decimal | None = None
     asked_on: date | None = None
     conditions: tuple[str, ...] = ()
+    asked: bool = True
+    notice: str = ""
 
     @property
     def sharing(self) -> Sharing:
@@ -198,9 +201,10 @@ def hold_cover(
         used=amount.zero,
         lines=lines,
         premium_rate=premium_rate,
+        asked=not agreement.binding.before_disbursement,
     )
     named = {"facility_id": cover.facility_id, "cover_id": cover_id, "agreement": agreement.code}
-    return cover, CapacityReserved(**named, amount=held)
+    return cover, CapacityReserved(**named, amount=held, bind_after_approval=not cover.asked)
 
 
 def ask_partner(cover: Cover) -> CoverRequested:
@@ -246,6 +250,8 @@ def settle_answer(
         return cover, ()
     if cover.state is not CoverState.REQUESTED:
         raise Refused("cover_already_answered", f"{cover.cover_id} is {cover.state}")
+    if not cover.asked:
+        raise Refused("cover_not_asked", f"{cover.cover_id} waits for the approval")
     sharing, guaranteed = _offered(cover, agreement, answer)
     reason = _why_not_bound(cover, agreement, answer, terms, sharing, guaranteed)
     if reason:
@@ -270,6 +276,7 @@ def settle_answer(
         layers=sharing.layers,
         terms=cover.terms,
         conditions=answer.conditions,
+        notice_needed=agreement.binding.notice,
     )
     return bound, (event,)
 

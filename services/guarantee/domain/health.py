@@ -14,7 +14,9 @@ from libs.kernel.money import Money
 from services.guarantee.domain.agreement import Agreement
 from services.guarantee.domain.claim import Claim
 from services.guarantee.domain.sharing import without_bank
-from services.guarantee.domain.terms import Measure, Trigger
+from services.guarantee.domain.terms import ArrearsTrigger, LegMeasure, Measure, Trigger
+
+Watch = Trigger | ArrearsTrigger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +24,9 @@ class TrackRecord:
     """What became of all covers under one agreement.
 
     `disbursed` is what partners ever stood for, `balance` what they stand for now, `in_arrears` the part of it that is
-    overdue; `recovered` the partners' part. `late` counts payments that had to be asked for again, `warned` names the
-    measures that have been warned of. `behind` is what those behind the direct payer ever owed it, `behind_late` what
-    of it is owed past its day.
+    overdue; `recovered` the partners' part. `behind` is what those behind the direct payer ever owed it, `behind_late`
+    what of it is owed past its day. `late` counts payments that had to be asked for again. `warned` names the measures
+    that have been warned of, `warned_behind` says it of the arrears of those behind.
     """
 
     code: str
@@ -43,6 +45,7 @@ class TrackRecord:
     payments: int = 0
     late: int = 0
     warned: tuple[Measure, ...] = ()
+    warned_behind: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +53,8 @@ class Verdict:
     """What the triggers ask for now: measures to warn of for the first time, and one to suspend or reinstate for."""
 
     record: TrackRecord
-    warn: tuple[Trigger, ...]
-    suspend: Trigger | None
+    warn: tuple[Watch, ...]
+    suspend: Watch | None
     reinstate: bool
 
 
@@ -73,7 +76,7 @@ def new_record(agreement: Agreement) -> TrackRecord:
     )
 
 
-def value_of(record: TrackRecord, measure: Measure) -> Decimal | None:
+def value_of(record: TrackRecord, measure: Measure | LegMeasure) -> Decimal | None:
     """The ratio as it stands; None while there is nothing to measure it on."""
     match measure:
         case Measure.COMPENSATION_RATE:
@@ -86,11 +89,8 @@ def value_of(record: TrackRecord, measure: Measure) -> Decimal | None:
             return _over(Decimal(record.claims_denied), Decimal(record.claims_decided))
         case Measure.LATE_PAYMENT_RATE:
             return _over(Decimal(record.late), Decimal(record.payments))
-
-
-def arrears_behind(record: TrackRecord) -> Decimal | None:
-    """What those behind the partner owe it past its day, of all they ever owed; None while they never owed anything."""
-    return _over(record.behind_late.amount, record.behind.amount)
+        case LegMeasure.REIMBURSEMENT_ARREARS:
+            return _over(record.behind_late.amount, record.behind.amount)
 
 
 def with_payment(record: TrackRecord, claim: Claim) -> TrackRecord:
@@ -114,19 +114,24 @@ def with_recovery(record: TrackRecord, parts: tuple[PartOf, ...]) -> TrackRecord
     return replace(record, recovered=record.recovered + without_bank(parts))
 
 
-def judge(record: TrackRecord, triggers: tuple[Trigger, ...], suspended_for: str) -> Verdict:
+def judge(record: TrackRecord, triggers: tuple[Watch, ...], suspended_for: str) -> Verdict:
     """What the triggers ask for; `suspended_for` is the reason of the present suspension, empty if there is none.
 
     All bounds are inclusive. A suspension ends by itself only if its own measure brought it about and has fallen to
     the level that the trigger names; one that people ordered is people's to lift.
     """
     above = tuple(t for t in triggers if _reached(record, t.measure, t.warn_at))
-    warn = tuple(t for t in above if t.measure not in record.warned)
+    known = (*record.warned, *((LegMeasure.REIMBURSEMENT_ARREARS,) if record.warned_behind else ()))
+    warn = tuple(t for t in above if t.measure not in known)
     suspend = next((t for t in triggers if _reached(record, t.measure, t.suspend_at)), None)
     own = next((t for t in triggers if t.measure == suspended_for), None)
     fallen = own is not None and own.reinstate_at is not None and not _above(record, own.measure, own.reinstate_at)
     return Verdict(
-        record=replace(record, warned=tuple(t.measure for t in above)),
+        record=replace(
+            record,
+            warned=tuple(t.measure for t in above if isinstance(t, Trigger)),
+            warned_behind=any(isinstance(t, ArrearsTrigger) for t in above),
+        ),
         warn=warn,
         suspend=None if suspended_for else suspend,
         reinstate=fallen and suspend is None,
@@ -144,16 +149,16 @@ def throttled(agreement: Agreement, record: TrackRecord | None) -> Agreement:
 
 def throttle_of(agreement: Agreement, record: TrackRecord) -> Decimal:
     """What is left to an agreement that is warned of, 0 to 1; all of it while it is not."""
-    left = [t.throttle_to for t in agreement.triggers if _reached(record, t.measure, t.warn_at)]
+    left = [t.throttle_to for t in agreement.watched if _reached(record, t.measure, t.warn_at)]
     return min(left, default=Decimal(1))
 
 
-def _reached(record: TrackRecord, measure: Measure, level: Decimal | None) -> bool:
+def _reached(record: TrackRecord, measure: Measure | LegMeasure, level: Decimal | None) -> bool:
     value = value_of(record, measure)
     return value is not None and level is not None and value >= level
 
 
-def _above(record: TrackRecord, measure: Measure, level: Decimal) -> bool:
+def _above(record: TrackRecord, measure: Measure | LegMeasure, level: Decimal) -> bool:
     value = value_of(record, measure)
     return value is not None and value > level
 

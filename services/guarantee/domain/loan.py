@@ -21,6 +21,7 @@ from libs.kernel.calendar import add_months
 from libs.kernel.errors import Refused
 from libs.kernel.money import Money
 from services.guarantee.domain.agreement import Agreement
+from services.guarantee.domain.charge import Charge
 from services.guarantee.domain.cover import Cover, CoverState
 from services.guarantee.domain.sharing import BANK, between, least, partners_part, parts_of, summed
 from services.guarantee.domain.terms import BindTiming, RecoveryRank
@@ -29,6 +30,8 @@ from services.guarantee.domain.terms import BindTiming, RecoveryRank
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoveredLoan:
     """One loan under a cover; `guaranteed` is the partners' part of what is outstanding, as capacity counts it.
+
+    `premium` is what was charged for the latest period, `charges` who owes or paid what for which.
 
     `waiting` are recoveries that came while a claim was open and are not yet shared. `file_by` is the last day to file
     a batch drawdown, `filed_on` the day it was filed, `confirmed_on` the day the partner confirmed it; `removed` says
@@ -48,6 +51,7 @@ class CoveredLoan:
     maturity: date
     premium: Money
     premium_open: bool = False
+    charges: tuple[Charge, ...] = ()
     overdue_since: date | None = None
     file_by: date | None = None
     filed_on: date | None = None

@@ -14,9 +14,9 @@ from enum import StrEnum
 from libs.events.guarantee import QuoteDeclined, QuoteReceived
 from libs.kernel.money import Money
 from services.guarantee.domain.agreement import RESERVED, Agreement, ShareSource
-from services.guarantee.domain.health import TrackRecord, arrears_behind, throttle_of, value_of
+from services.guarantee.domain.health import TrackRecord, throttle_of, value_of
 from services.guarantee.domain.sharing import bank_share
-from services.guarantee.domain.terms import Measure
+from services.guarantee.domain.terms import LegMeasure, Measure
 
 ANY = RESERVED
 """Asked for instead of an agreement's code: guarantee chooses among those that fit."""
@@ -143,7 +143,7 @@ def reliability(agreement: Agreement, record: TrackRecord | None, terms: Routing
     doubt = (
         (value_of(record, Measure.DENIAL_RATE) or NONE) * terms.denial_weight
         + (value_of(record, Measure.LATE_PAYMENT_RATE) or NONE) * terms.late_weight
-        + (arrears_behind(record) or NONE) * terms.arrears_weight
+        + (value_of(record, LegMeasure.REIMBURSEMENT_ARREARS) or NONE) * terms.arrears_weight
     )
     return max(NONE, ONE - doubt) * throttle_of(agreement, record)
 

@@ -97,6 +97,12 @@ class Measure(StrEnum):
     LATE_PAYMENT_RATE = "late_payment_rate"
 
 
+class LegMeasure(StrEnum):
+    """What those behind a partner are measured by: what they owe it past its day, of all they ever owed."""
+
+    REIMBURSEMENT_ARREARS = "reimbursement_arrears"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
     """Which share of each component of a loss is covered; the rest is the bank's.
@@ -132,7 +138,9 @@ class Binding:
     """How a cover comes about. A hold expires when the partner has not answered in `hold_days` (0: never).
 
     `file_days` after disbursement a batch drawdown must have been filed. After `drawdowns_max` drawdowns what is left
-    undrawn goes back. A `quoted` agreement lets the bank ask for a quote before it chooses.
+    undrawn goes back. A `quoted` agreement lets the bank ask for a quote before it chooses. With
+    `before_disbursement` capacity is held before the approval, and the partner is asked to bind after it; with
+    `notice` no money moves before the guarantor's disbursement notice (放款通知书).
     """
 
     timing: BindTiming = BindTiming.BEFORE_APPROVAL
@@ -140,6 +148,8 @@ class Binding:
     hold_days: int = 0
     drawdowns_max: int = 1
     quoted: bool = False
+    before_disbursement: bool = False
+    notice: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +198,8 @@ class Liability:
 
     Claims end `period_months` after maturity (None: until the loan is repaid; law says 6 if nothing is agreed, Civil
     Code 692). `enforcement_order` names securities and guarantors in the order agreed (392); guarantors have
-    contribution from each other only if `contribution` says how (interpretation 13).
+    contribution from each other only if `contribution` says how (interpretation 13). The kinds of guarantors and
+    counter-guarantees named in `undertakings` must stand before the guarantor lets the money go.
     """
 
     kind: LiabilityKind = LiabilityKind.JOINT
@@ -198,6 +209,7 @@ class Liability:
     subrogation: Subrogation = Subrogation.PAID_PART
     recovery_lead: str = "bank"
     recovery_rank: RecoveryRank = RecoveryRank.PARI_PASSU
+    undertakings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +224,20 @@ class Cap:
     count: CapCount = CapCount.PAID
     period: CapPeriod = CapPeriod.COHORT
     excess: tuple[ShareOf, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PremiumRules:
+    """How premiums are charged: `every_months` in advance on what is guaranteed then, or once to maturity (0).
+
+    `refund` is the part of what was charged for days after an early repayment that goes back. A fund named in
+    `subsidised_by` bears the part `subsidy` of each premium.
+    """
+
+    every_months: int = 0
+    refund: Decimal = NONE
+    subsidy: Decimal = NONE
+    subsidised_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +261,21 @@ class Trigger:
     warn_at: Decimal | None = None
     throttle_to: Decimal = WHOLE
     reinstate_at: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrearsTrigger:
+    """As a trigger, on what those behind the direct payer owe it past its day: who is not reimbursed cannot pay."""
+
+    suspend_at: Decimal
+    warn_at: Decimal | None = None
+    throttle_to: Decimal = WHOLE
+    reinstate_at: Decimal | None = None
+
+    @property
+    def measure(self) -> LegMeasure:
+        """There is one."""
+        return LegMeasure.REIMBURSEMENT_ARREARS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0004_partner_doors"
-down_revision = "0004_guarantee_routing"
+revision = "0010_partner_doors"
+down_revision = "0009_guarantee_premiums"
 
 JSON = postgresql.JSONB(astext_type=sa.Text())
 

@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0005_life_of_a_claim"
-down_revision = "0004_partner_doors"
+revision = "0011_life_of_a_claim"
+down_revision = "0010_partner_doors"
 
 JSON = postgresql.JSONB(astext_type=sa.Text())
 MONEY = sa.Numeric(precision=20, scale=2)
