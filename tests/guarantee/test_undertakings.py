@@ -73,7 +73,7 @@ async def test_everybody_signs_for_the_right_creditor_and_the_notice_waits_for_w
         (entered,) = [body for body in await b.published() if isinstance(body, CounterGuaranteePerfected)]
         assert (entered.registration, entered.amount) == ("R-9", cny("100000"))
 
-        partners = await b.http.get(PATH, headers=b.bearer("p", "partner", party="city-guarantee"))
+        partners = await b.http.get(PATH, headers=b.bearer("p", "partner", party="city-guarantee", scope="covers.read"))
         assert [one["kind"] for one in partners.json()["undertakings"]] == ["second_mortgage"]
 
         await b.react(ONE.disbursed(), ONE.repaid("100000", "0"), ONE.closed("repaid"), on=DAY)
