@@ -19,6 +19,11 @@ _COMMANDS = {
 _READS = {"ETag": {"description": "The version of what is shown.", **_TEXT}}
 
 
+def by_scope(scope: str) -> dict[str, Any]:
+    """What a door that partners may use says of itself: which scope their token needs (OpenAPI 3.1, any scheme)."""
+    return {"security": [{"bearer": [scope]}]}
+
+
 class Interface(FastAPI):
     """A FastAPI application whose document tells a caller everything that its doors do."""
 
@@ -38,7 +43,7 @@ class Interface(FastAPI):
 def _tell(path: str, operation: dict[str, Any]) -> None:
     """Add to one operation what its parameters imply."""
     if not path.startswith("/health/"):
-        operation["security"] = [{"bearer": []}]
+        operation.setdefault("security", [{"bearer": []}])
     responses = operation["responses"]
     told = {parameter["name"]: parameter for parameter in operation.get("parameters", ())}
     if "Idempotency-Key" in told:

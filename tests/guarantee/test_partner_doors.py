@@ -330,3 +330,46 @@ async def test_every_door_for_partners_needs_its_scope_and_hides_what_is_another
                 told = told.replace(value, "absent")
             assert told == unseen.text, "whether it is there, nothing tells"
     assert await b.dump() == before, "and nothing of anybody's has changed"
+
+
+async def test_a_wrong_payment_or_decision_has_its_own_code_and_leaves_no_trace(b: Bench) -> None:
+    own = Partner(b, OWN_PARTY)
+    await claimed(b, ONE)
+    await claimed(b, FOREIGN)
+    whole = {"amount": money("80000.00"), "receipt": "R-1"}
+
+    async def refused(what: str, code: str, story: Story = ONE, **body: Any) -> None:
+        claim = await Partner(b, OTHER_PARTY if story is FOREIGN else OWN_PARTY).claim_of(story)
+        path = f"/facilities/{story.facility_id}/claims/{claim['claim_id']}/{what}"
+        before, told = await b.dump(), await b.names()
+        answer = await own.post(path, body)
+        assert (answer.json()["code"], answer.headers["content-type"]) == (code, "application/problem+json")
+        assert (await b.dump(), await b.names()) == (before, told), "nothing of it is left"
+
+    await refused("payments", "claim_filed", **whole)  # too early
+    await refused("decision", "no_cover", FOREIGN, accepted=True)  # the wrong partner
+    await refused("payments", "no_cover", FOREIGN, **whole)
+    await b.post("/v1/agreements/reg-4321/suspension", {"reason": "audit"}, role="risk_director")
+    assert (await own.on_claim(ONE, "decision", accepted=True)).status_code == 200, "claims outlive a suspension"
+    await refused("decision", "claim_accepted", accepted=True)  # twice
+    await refused("payments", "payment_differs", amount=money("80000.01"), receipt="R-1")  # above what is owed
+    await refused("payments", "payment_differs", amount=money("80000.00", "USD"), receipt="R-1")  # a foreign currency
+    await refused("queries", "claim_accepted", asked=["bank_statement"])  # too late to ask
+    assert (await own.on_claim(ONE, "payments", **whole)).status_code == 200
+    await refused("payments", "claim_paid", **whole)  # twice
+    await refused("decision", "claim_paid", accepted=False, reason="second_thoughts")
+    await b.react(ONE.closed("written_off"), on=CLAIM_DAY)
+    assert (await b.names())[-1] == "cover.released"
+    await refused("payments", "claim_paid", **whole)  # on a cover that was released
+    await refused("payments", "claim_paid", kind="interim", amount=money("1.00"), receipt="I-1")
+
+
+async def test_what_a_partner_saw_is_what_it_answers_to(b: Bench) -> None:
+    own = Partner(b, OWN_PARTY)
+    await b.react(ONE.submitted(), ONE.rated(), on=DAY)
+    seen = await own.get(f"/facilities/{ONE.facility_id}")
+    body = {"cover_id": seen.json()["cover"]["cover_id"], "accepted": True}
+    path = f"/facilities/{ONE.facility_id}/cover-answers"
+    stale = await own.post(path, body, if_match='"7.20250901"')
+    assert (stale.status_code, stale.json()["code"]) == (412, "precondition_failed")
+    assert (await own.post(path, body, if_match=seen.headers["etag"])).json()["state"] == "bound"

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Response
 
 from libs.runtime.auth import BANK
 from libs.runtime.http import Door
+from libs.runtime.openapi import by_scope
 from libs.runtime.parties import PartnerDoor
 from libs.runtime.reading import PartnerReadDoor
 from services.guarantee import views
@@ -27,7 +28,7 @@ async def pay_premium(facility_id: InPath, body: PremiumPaymentIn, door: Door) -
     return await door.execute(lambda tx: covers.pay_premium(tx, facility_id, body.amount.money()), keys=[facility_id])
 
 
-@router.get("/facilities/{facility_id}", response_model=views.FacilityView)
+@router.get("/facilities/{facility_id}", response_model=views.FacilityView, openapi_extra=by_scope(scopes.COVERS_READ))
 async def show_facility(facility_id: InPath, door: PartnerReadDoor) -> Response:
     """A facility's cover, its loans and claims; a partner's only where the cover is that partner's."""
     door.require(*BANK, scope=scopes.COVERS_READ)
@@ -50,7 +51,11 @@ async def file_drawdown(facility_id: InPath, body: FilingIn, door: Door) -> Resp
     return await door.execute(lambda tx: covers.file_drawdown(tx, facility_id, body.loan_id), keys=[facility_id])
 
 
-@router.post("/facilities/{facility_id}/claims/{claim_id}/reimbursements", response_model=CashLeg)
+@router.post(
+    "/facilities/{facility_id}/claims/{claim_id}/reimbursements",
+    response_model=CashLeg,
+    openapi_extra=by_scope(scopes.REPORTS_WRITE),
+)
 async def take_reimbursement(
     facility_id: InPath, claim_id: InPath, body: ReimbursementIn, door: PartnerDoor
 ) -> Response:
