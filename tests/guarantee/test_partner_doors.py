@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import date, timedelta
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from libs.events.catalogue import kinds
+from services.guarantee.domain.telling import TOLD, WITHHELD
 from services.guarantee.main import service
 from tests.guarantee.partner_client import (
     CALLING,
@@ -373,3 +376,23 @@ async def test_what_a_partner_saw_is_what_it_answers_to(b: Bench) -> None:
     stale = await own.post(path, body, if_match='"7.20250901"')
     assert (stale.status_code, stale.json()["code"]) == (412, "precondition_failed")
     assert (await own.post(path, body, if_match=seen.headers["etag"])).json()["state"] == "bound"
+
+
+async def test_numbers_have_no_gap_however_many_answer_at_once(b: Bench) -> None:
+    own, stories = Partner(b, OWN_PARTY), [Story(name=f"n{number}", amount="1000") for number in range(8)]
+    for story in stories:
+        await b.react(story.submitted(), story.rated(), on=DAY)
+    answers = await asyncio.gather(*(own.answer(story, accepted=True) for story in stories))
+    assert [answer.json()["state"] for answer in answers] == ["bound"] * 8
+    items = (await own.get("/partner-events")).json()["items"]
+    assert [item["number"] for item in items] == list(range(1, 25))
+    asked, bound = "cover.requested.v1", "cover.bound.v1"
+    for story in stories:
+        of_one = [item["type"] for item in items if item["subject"] == story.facility_id]
+        assert (of_one[0], of_one[-1]) == (asked, bound), "a cover's own order"
+
+
+def test_of_every_event_it_is_decided_whether_partners_are_told() -> None:
+    names = {kind.name for kind in kinds() if kind.topic == "guarantee"}
+    assert names <= TOLD | WITHHELD.keys(), "add it to services/guarantee/domain/telling.py, one way or the other"
+    assert TOLD & WITHHELD.keys() == set()
