@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Date, DateTime, Numeric, Table, Text, func
+from sqlalchemy import BigInteger, CheckConstraint, Column, Date, DateTime, Index, Numeric, Table, Text, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from libs.kernel.money import Money
@@ -43,6 +43,11 @@ LOANS = Shelf(metadata, "loans", CoveredLoan, id="loan_id")
 CLAIMS = Shelf(metadata, "claims", Claim, id="claim_id")
 LEGS = Shelf(metadata, "legs", CashLeg, id="leg_id")
 
+Index(
+    "ix_covers_open_requests",
+    *(COVERS.table.c[name] for name in ("partner", "asked_on", "cover_id")),
+    postgresql_where=text("state = 'requested'"),
+)
 Table(
     "pools",
     metadata,

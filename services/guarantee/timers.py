@@ -13,5 +13,6 @@ TIMERS: Timers = {
     claims.INTERIM_DUE: claim_life.miss_interim,
     covers.HOLD_EXPIRES: covers.expire,
     covers.FILING_ENDS: covers.end_filing,
+    covers.CONFIRMATION_DUE: covers.miss_confirmation,
     cash.LEG_DUE: cash.miss_reimbursement,
 }

@@ -10,7 +10,7 @@ from libs.runtime.reading import PartnerReadDoor
 from services.guarantee import views
 from services.guarantee.api import scopes
 from services.guarantee.api.bodies import FilingIn, InPath, PremiumPaymentIn, ReimbursementIn
-from services.guarantee.api.claim_bodies import AppealIn, ClaimAnswerIn, ClaimIn, NoticeIn
+from services.guarantee.api.claim_bodies import AppealIn, ClaimAnswerIn, ClaimIn, LossNoticeIn
 from services.guarantee.commands import cash, claim_life, claims, covers
 from services.guarantee.commands.partner_answers import require_own_cover
 from services.guarantee.domain.cash import CashLeg
@@ -71,7 +71,7 @@ async def take_reimbursement(
 
 
 @router.post("/facilities/{facility_id}/loss-notices", response_model=CoveredLoan)
-async def notify_loss(facility_id: InPath, body: NoticeIn, door: Door) -> Response:
+async def notify_loss(facility_id: InPath, body: LossNoticeIn, door: Door) -> Response:
     """Give the partner notice of a loan in arrears, once (customer_manager)."""
     door.require("customer_manager")
     return await door.execute(lambda tx: claim_life.notify_loss(tx, facility_id, body.loan_id), keys=[facility_id])
