@@ -127,6 +127,7 @@ def _add_token(commands: Verbs) -> None:
     parser.add_argument("--branch", "--org", dest="org", default="", help="the organisation unit they act for")
     parser.add_argument("--level", default="", help=f"its level; `{HEAD_OFFICE}` reaches every branch")
     parser.add_argument("--party", default="", help="the partner they act for (role partner): sees its own things only")
+    parser.add_argument("--scope", default="", help="what a partner may do, as in `covers.read covers.answer`")
     parser.add_argument("--seconds", type=int, default=86_400, help="how long it is valid (a day)")
     folder = Path(os.environ.get(ISSUER_VARIABLE) or ROOT / "var" / "issuer")
     parser.add_argument(
@@ -275,6 +276,7 @@ def _token(options: argparse.Namespace) -> str:
         org=options.org,
         level=options.level,
         party=options.party,
+        scope=options.scope,
         seconds=options.seconds,
     )
 

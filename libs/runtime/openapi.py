@@ -16,7 +16,17 @@ _COMMANDS = {
     "Idempotency-Replayed": {"description": "`true` when this is the first answer to the key once more.", **_TEXT},
     "Silverbear-Events": {"description": "What was published: `type/id`, by commas; see `after_event`.", **_TEXT},
 }
+_PARTNERS = {
+    "RateLimit-Limit": {"description": "How many requests a partner may make in a minute.", **_TEXT},
+    "RateLimit-Remaining": {"description": "How many are left of this minute.", **_TEXT},
+    "RateLimit-Reset": {"description": "In how many seconds the next minute begins.", **_TEXT},
+}
 _READS = {"ETag": {"description": "The version of what is shown.", **_TEXT}}
+
+
+def by_scope(scope: str) -> dict[str, Any]:
+    """What a door that partners may use says of itself: which scope their token needs (OpenAPI 3.1, any scheme)."""
+    return {"security": [{"bearer": [scope]}]}
 
 
 class Interface(FastAPI):
@@ -38,9 +48,11 @@ class Interface(FastAPI):
 def _tell(path: str, operation: dict[str, Any]) -> None:
     """Add to one operation what its parameters imply."""
     if not path.startswith("/health/"):
-        operation["security"] = [{"bearer": []}]
+        operation.setdefault("security", [{"bearer": []}])
     responses = operation["responses"]
     told = {parameter["name"]: parameter for parameter in operation.get("parameters", ())}
+    if operation.get("security", [{}])[0].get("bearer"):
+        _set_headers(responses, _PARTNERS)
     if "Idempotency-Key" in told:
         told["Idempotency-Key"]["required"] = True
         responses |= {str(status): {"description": TITLES[status], "content": _PROBLEM} for status in (412, 428)}
@@ -53,4 +65,4 @@ def _tell(path: str, operation: dict[str, Any]) -> None:
 def _set_headers(responses: dict[str, Any], headers: dict[str, Any]) -> None:
     for status, response in responses.items():
         if status.startswith("2"):
-            response["headers"] = headers
+            response["headers"] = {**response.get("headers", {}), **headers}

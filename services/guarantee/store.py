@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from itertools import groupby
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Date, DateTime, Numeric, Table, Text, func
+from sqlalchemy import BigInteger, CheckConstraint, Column, Date, DateTime, Index, Numeric, Table, Text, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from libs.kernel.money import Money
@@ -29,6 +29,7 @@ from services.guarantee.domain.health import TrackRecord
 from services.guarantee.domain.loan import CoveredLoan
 from services.guarantee.domain.routing import Routing
 from services.guarantee.domain.suspension import Suspension
+from services.guarantee.domain.telling import TOLD
 from services.guarantee.domain.undertaking import Undertaking
 
 metadata = service_metadata()
@@ -49,6 +50,11 @@ CHANGES = Shelf(metadata, "changes", Change, id="change_id")
 UNDERTAKINGS = Shelf(metadata, "undertakings", Undertaking, id="undertaking_id")
 ROUTINGS = Shelf(metadata, "routings", Routing, id="facility_id")
 
+Index(
+    "ix_covers_open_requests",
+    *(COVERS.table.c[name] for name in ("partner", "asked_on", "cover_id")),
+    postgresql_where=text("state = 'requested'"),
+)
 Table(
     "pools",
     metadata,
@@ -86,8 +92,8 @@ Table(
 )
 
 # A partner's own: what is about its cover; without a cover, what names it or its agreement; and what a party behind the
-# direct payer owes. A claim refused by our own rules was never put to it.
-JOURNAL_SQL = """
+# direct payer owes. Whether an event is told at all says domain/telling.py.
+JOURNAL_SQL = f"""
 WITH told AS (
     SELECT *, payload::jsonb AS body, headers ->> 'ce_type' AS type FROM ROWS FROM (
         jsonb_to_recordset($1::jsonb) AS (key text, event_id text, headers jsonb, payload text)
@@ -100,7 +106,7 @@ WITH told AS (
     CROSS JOIN LATERAL (VALUES
         (COALESCE(NULLIF(c.partner, ''), t.body ->> 'partner', a.partner_id)),
         (CASE WHEN t.type LIKE 'reguarantee.%' THEN t.body ->> 'party' END)
-    ) AS p(party) WHERE p.party <> '' AND t.type NOT LIKE 'claim.refused.%'
+    ) AS p(party) WHERE p.party <> '' AND split_part(t.type, '.v', 1) = ANY ('{{{",".join(sorted(TOLD))}}}')
 ), feed AS (
     INSERT INTO partner_feeds AS f (party, last)
     SELECT party, count(*) FROM concerned GROUP BY party ORDER BY party
@@ -110,7 +116,7 @@ INSERT INTO partner_events (party, number, event_id, type, subject, business_dat
 SELECT f.party, f.last + 1 - row_number() OVER (PARTITION BY f.party ORDER BY t.place DESC), t.event_id, t.type, t.key,
        (t.headers ->> 'ce_businessdate')::date, t.body
 FROM concerned c JOIN feed f USING (party) JOIN told t USING (place)
-"""
+"""  # noqa: S608 - our own words
 _TURN_SQL = "SELECT pg_advisory_xact_lock(hashtext('guarantee.capacity'))"
 _RESERVE_SQL = """
 INSERT INTO pools AS p (pool, kind, size, outside, reserved)

@@ -17,5 +17,6 @@ TIMERS: Timers = {
     covers.PREMIUM_NEXT: premiums.charge_next,
     changes.CONSENT_ENDS: changes.end_consent,
     routing.QUOTES_END: routing.end_quotes,
+    covers.CONFIRMATION_DUE: covers.miss_confirmation,
     cash.LEG_DUE: cash.miss_reimbursement,
 }

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from libs.events.application import LoanClosed, LoanWrittenOff, RecoveryReceived
-from libs.events.guarantee import ClaimDenied, ClaimWithdrawn
+from libs.events.guarantee import ClaimAppealed, ClaimDenied, ClaimWithdrawn
 from services.application.main import service
 from tests.application.story import TODAY, Story, cny, money
 
@@ -105,6 +105,17 @@ async def test_a_claim_that_came_to_nothing_frees_the_write_off(story: Story, an
     assert (await story.write_off()).status_code == 200
     written_off = next(body for body in await story.bench.published() if isinstance(body, LoanWrittenOff))
     assert written_off.net == cny("1000000")
+
+
+async def test_an_appealed_claim_holds_the_write_off_up_again(story: Story) -> None:
+    await bad(story)
+    named: dict[str, Any] = {"facility_id": story.facility_id, "cover_id": "cover", "claim_id": "k"}
+    denied, appealed = ClaimDenied(**named, reason="late", appeal_by=LATE), ClaimAppealed(**named, grounds=("on_time",))
+    await story.bench.react(story.claim_filed(), denied, appealed, story.determined(), on=LATE)
+    answer = await story.write_off()
+    assert (answer.status_code, answer.json()["code"]) == (409, "claim_unanswered")
+    await story.bench.react(ClaimDenied(**named, reason="late"), on=LATE)
+    assert (await story.write_off()).status_code == 200
 
 
 async def test_an_investigator_does_not_write_off_his_own_loan(story: Story) -> None:

@@ -14,7 +14,19 @@ if TYPE_CHECKING:
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 # Plumbing: where a run of the same story may differ. `stream` and `calls` are shown without what is physical in them.
 PLUMBING = frozenset(
-    ("alembic_version", "cursor", "inbox", "outbox", "parked", "position", "published", "requests", "stream", "calls")
+    (
+        "alembic_version",
+        "cursor",
+        "inbox",
+        "outbox",
+        "parked",
+        "position",
+        "published",
+        "requests",
+        "stream",
+        "calls",
+        "partner_events",
+    )  # the last holds what topics hold, in the order of its commits
 )
 # Two facts of one day may come in either order, and what needs both is told by whichever came last.
 TURNS = ("sequence", "actor", "cause")

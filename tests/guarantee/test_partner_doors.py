@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import date, timedelta
 from typing import Any
 
-import httpx
 import pytest
 
+from libs.events.catalogue import kinds
+from libs.events.guarantee import DeadlineMissed
+from services.guarantee.domain.telling import TOLD, WITHHELD
 from services.guarantee.main import service
 from tests.guarantee.partner_client import (
     CALLING,
     OTHER_PARTY,
     OWN_PARTY,
-    SCOPES,
     Partner,
     admit_two,
     claimed,
@@ -22,7 +24,6 @@ from tests.guarantee.partner_client import (
 )
 from tests.guarantee.stories import AGREED, CLAIM_DAY, DAY, Story, admit, agree
 from tests.harness.bench import Bench
-from tests.hostile.doors import OWN
 
 Benches = Callable[..., Bench]
 NAMED = {**CALLING, "code": "named", "share_source": "answer", "shares": []}
@@ -262,71 +263,54 @@ async def test_what_suspends_or_caps_a_partner_is_told_to_it_and_what_our_own_ru
     assert [item["type"] for item in other] == ["partner.suspended.v1"]
 
 
-async def test_a_repeat_gets_the_first_answer_and_never_another_partners(b: Bench) -> None:
-    own, other = Partner(b, OWN_PARTY), Partner(b, OTHER_PARTY)
+async def test_what_a_partner_saw_is_what_it_answers_to(b: Bench) -> None:
+    own = Partner(b, OWN_PARTY)
     await b.react(ONE.submitted(), ONE.rated(), on=DAY)
-    body = {"cover_id": (await own.requests())[0]["cover_id"], "accepted": True}
+    seen = await own.get(f"/facilities/{ONE.facility_id}")
+    body = {"cover_id": seen.json()["cover"]["cover_id"], "accepted": True}
     path = f"/facilities/{ONE.facility_id}/cover-answers"
-    first = await own.post(path, body, key="k")
-    again = await own.post(path, body, key="k")
-    assert (again.text, again.headers["idempotency-replayed"]) == (first.text, "true")
-    foreign = await other.post(path, body, key="k")
-    assert (foreign.status_code, "idempotency-replayed" in foreign.headers) == (404, False)
+    stale = await own.post(path, body, if_match='"7.20250901"')
+    assert (stale.status_code, stale.json()["code"]) == (412, "precondition_failed")
+    assert (await own.post(path, body, if_match=seen.headers["etag"])).json()["state"] == "bound"
 
 
-async def test_every_door_for_partners_needs_its_scope_and_hides_what_is_another_partners(b: Bench) -> None:
-    for story in (ONE, FOREIGN):
-        await claimed(b, story)
-    await Partner(b, OTHER_PARTY).on_claim(FOREIGN, "decision", accepted=True)
-    claim = await Partner(b, OTHER_PARTY).claim_of(FOREIGN)
-    before = await b.dump()
-    bodies: dict[str, Any] = {
-        "signatures": {"party": OWN_PARTY, "effective": "2025-07-01", "digest": "00"},
-        "standing": {"as_of": "2025-08-31", "net_assets": money("1"), "outside": money("0")},
-        "exposures": {"as_of": "2025-08-31", "obligor": "o1", "outside": money("1")},
-        "cover-answers": {"cover_id": claim["cover_id"], "accepted": True},
-        "decision": {"accepted": True},
-        "queries": {"asked": ["bank_statement"]},
-        "payments": {"amount": money("80000.00"), "receipt": "R"},
-        "recoveries": {"loan_id": FOREIGN.loan_id, "amount": money("1"), "receipt": "R"},
-        "reimbursements": {"party": "reguarantor", "amount": money("1"), "receipt": "R"},
-    }
-    bodies["exposure-lists"] = {"rows": [bodies["exposures"]]}
-    row = {"facility_id": FOREIGN.facility_id, "loan_id": FOREIGN.loan_id, "accepted": True}
-    bodies["batch-confirmations"] = {"rows": [row]}
-    named = {
-        "{facility_id}": FOREIGN.facility_id,
-        "{claim_id}": claim["claim_id"],
-        "{code}": "rural",
-        "{partner_id}": OTHER_PARTY,
-    }
-    for door, rule in OWN["guarantee"].items():
-        if not rule.scope:
-            continue
-        method, _, path = door.partition(" ")
-        foreign, absent = path.removeprefix("/v1"), path.removeprefix("/v1")
-        for word, value in named.items():
-            foreign, absent = foreign.replace(word, value), absent.replace(word, "absent")
-        body = bodies.get(path.rpartition("/")[2])
+async def test_numbers_have_no_gap_however_many_answer_at_once(b: Bench) -> None:
+    own, stories = Partner(b, OWN_PARTY), [Story(name=f"n{number}", amount="1000") for number in range(8)]
+    for story in stories:
+        await b.react(story.submitted(), story.rated(), on=DAY)
+    answers = await asyncio.gather(*(own.answer(story, accepted=True) for story in stories))
+    assert [answer.json()["state"] for answer in answers] == ["bound"] * 8
+    items = (await own.get("/partner-events")).json()["items"]
+    assert [item["number"] for item in items] == list(range(1, 25))
+    asked, bound = "cover.requested.v1", "cover.bound.v1"
+    for story in stories:
+        of_one = [item["type"] for item in items if item["subject"] == story.facility_id]
+        assert (of_one[0], of_one[-1]) == (asked, bound), "a cover's own order"
 
-        async def knock(scopes: str, at: str, method: str = method, body: Any = body, **more: str) -> httpx.Response:
-            partner = Partner(b, OWN_PARTY, scopes)
-            return await (partner.get(at) if method == "GET" else partner.post(at, body, **more))
 
-        others = " ".join(scope for scope in SCOPES if scope != rule.scope)
-        for scopes in ("", others):
-            answer = await knock(scopes, foreign)
-            assert (answer.status_code, answer.json()["code"]) == (403, "scope_needed"), (door, scopes)
-        if "{" not in path:
-            answer = await knock(rule.scope, foreign)
-            assert FOREIGN.facility_id not in answer.text or answer.json()["rows"][0]["status"] == 404, door
-            assert OTHER_PARTY not in answer.text, door
-            continue
-        for tag in ({}, {"if_match": "*"}, {"if_match": '"1.20250901"'}) if method == "POST" else ({},):
-            seen, unseen = await knock(rule.scope, foreign, **tag), await knock(rule.scope, absent, **tag)
-            assert (seen.status_code, unseen.status_code) == (404, 404), (door, tag, seen.text, unseen.text)
-            told = seen.text
-            for value in sorted(named.values(), key=len, reverse=True):
-                told = told.replace(value, "absent")
-            assert told == unseen.text, "whether it is there, nothing tells"
-    assert await b.dump() == before, "and nothing of anybody's has changed"
+def test_of_every_event_it_is_decided_whether_partners_are_told() -> None:
+    names = {kind.name for kind in kinds() if kind.topic == "guarantee"}
+    assert names <= TOLD | WITHHELD.keys(), "add it to services/guarantee/domain/telling.py, one way or the other"
+    assert TOLD & WITHHELD.keys() == set()
+
+
+async def test_silence_about_a_filed_drawdown_is_a_yes_and_a_missed_day(b: Bench) -> None:
+    await agree(b, {**BATCH, "binding": {**BATCH["binding"], "confirm_days": 5}})
+    kept, silent = Story(name="kept", agreement="batch"), Story(name="silent", agreement="batch")
+    for story in (kept, silent):
+        await b.react(story.submitted(), story.rated(), story.disbursed(), on=DAY)
+        path = f"/v1/facilities/{story.facility_id}/filings"
+        assert (await b.post(path, {"loan_id": story.loan_id}, role="customer_manager")).status_code == 200
+
+    async def say(story: Story, **word: Any) -> str:
+        rows = [{"facility_id": story.facility_id, "loan_id": story.loan_id, **word}]
+        return str((await Partner(b, OWN_PARTY).post("/batch-confirmations", {"rows": rows})).json()["rows"][0]["code"])
+
+    await b.tick(DAY + timedelta(days=5))
+    assert await say(kept, accepted=True) == ""
+    await b.tick(DAY + timedelta(days=6))
+    (late,) = [event for event in await b.published() if isinstance(event, DeadlineMissed)]
+    assert (late.duty, late.side, late.loan_id) == ("confirmation", OWN_PARTY, silent.loan_id)
+    assert late.due == DAY + timedelta(days=5)
+    assert await say(silent, accepted=False, reason="late") == "removal_too_late"
+    assert await say(silent, accepted=True) == "", "a late yes is still a yes"

@@ -84,6 +84,18 @@ def test_every_route_is_expected_and_every_expected_door_is_there(name: str) -> 
     assert routes(SERVICES[name]) == set(expected(name))
 
 
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_the_document_names_the_scope_of_every_door_that_partners_may_use(name: str) -> None:
+    told = {
+        door: operation["security"][0]["bearer"]
+        for door, operation in Shapes(SERVICES[name].app.openapi()).operations.items()
+        if "security" in operation
+    }
+    assert {door: scopes for door, scopes in told.items() if scopes} == {
+        door: [rule.scope] for door, rule in OWN[name].items() if rule.scope
+    }
+
+
 def test_only_reading_is_open_and_operators_alone_change_operations() -> None:
     for door, rule in COMMON.items():
         if door.startswith("POST "):

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Response
 from libs.kernel.errors import NotAllowed
 from libs.runtime import auth
 from libs.runtime.http import Door
+from libs.runtime.openapi import by_scope
 from libs.runtime.paging import PAGE_ROWS, Cursor, Limit, Page, after, page
 from libs.runtime.parties import BulkResult, PartnerDoor
 from libs.runtime.reading import PartnerReadDoor
@@ -48,7 +49,7 @@ async def admit_agreement(body: AgreementIn, door: Door) -> Response:
     return await door.execute(lambda tx: agreements.admit_agreement(tx, body.agreement(drafter)), keys=[], status=201)
 
 
-@router.get("/agreements", response_model=Page[views.AgreementView])
+@router.get("/agreements", response_model=Page[views.AgreementView], openapi_extra=by_scope(scopes.AGREEMENTS_READ))
 async def list_agreements(door: PartnerReadDoor, cursor: Cursor = "", limit: Limit = PAGE_ROWS) -> Response:
     """Agreements by code, with what is left of each capacity; a partner's own only."""
     door.require(*auth.BANK, scope=scopes.AGREEMENTS_READ)
@@ -61,14 +62,14 @@ async def list_agreements(door: PartnerReadDoor, cursor: Cursor = "", limit: Lim
     return await door.query(read)
 
 
-@router.get("/agreements/{code}", response_model=views.AgreementView)
+@router.get("/agreements/{code}", response_model=views.AgreementView, openapi_extra=by_scope(scopes.AGREEMENTS_READ))
 async def show_agreement(code: InPath, door: PartnerReadDoor) -> Response:
     """One agreement with what is left of its capacity; a partner's own only."""
     door.require(*auth.BANK, scope=scopes.AGREEMENTS_READ)
     return await door.query(lambda tx: views.agreement(tx, code, door.caller.party))
 
 
-@router.post("/agreements/{code}/signatures", response_model=Agreement)
+@router.post("/agreements/{code}/signatures", response_model=Agreement, openapi_extra=by_scope(scopes.AGREEMENTS_SIGN))
 async def sign_agreement(code: InPath, body: SignatureIn, door: PartnerDoor) -> Response:
     """The bank signs a version, by another than drafted it, or puts the partner's paper on record (admin).
 
@@ -122,7 +123,7 @@ async def reinstate_agreement(code: InPath, body: ReasonIn, door: Door) -> Respo
     return await door.execute(lambda tx: agreements.reinstate_agreement(tx, code, body.reason), keys=[])
 
 
-@router.post("/partners/{partner_id}/standing", response_model=Standing)
+@router.post("/partners/{partner_id}/standing", response_model=Standing, openapi_extra=by_scope(scopes.REPORTS_WRITE))
 async def report_standing(partner_id: InPath, body: StandingIn, door: PartnerDoor) -> Response:
     """A partner reports its own figures, which bound what may be bound with it (admin; scope reports.write)."""
     door.require("admin", scope=scopes.REPORTS_WRITE)
@@ -138,7 +139,7 @@ async def report_standing(partner_id: InPath, body: StandingIn, door: PartnerDoo
     return await door.execute(lambda tx: agreements.report_standing(tx, standing), keys=[])
 
 
-@router.post("/partners/{partner_id}/exposures", response_model=Exposure)
+@router.post("/partners/{partner_id}/exposures", response_model=Exposure, openapi_extra=by_scope(scopes.REPORTS_WRITE))
 async def report_exposure(partner_id: InPath, body: ExposureIn, door: PartnerDoor) -> Response:
     """A partner reports what it guarantees elsewhere for one obligor (admin; scope reports.write)."""
     door.require("admin", scope=scopes.REPORTS_WRITE)
@@ -146,7 +147,9 @@ async def report_exposure(partner_id: InPath, body: ExposureIn, door: PartnerDoo
     return await door.execute(lambda tx: agreements.report_exposure(tx, body.exposure(partner_id)), keys=[])
 
 
-@router.post("/partners/{partner_id}/exposure-lists", response_model=BulkResult)
+@router.post(
+    "/partners/{partner_id}/exposure-lists", response_model=BulkResult, openapi_extra=by_scope(scopes.REPORTS_WRITE)
+)
 async def report_exposures(partner_id: InPath, body: ExposuresIn, door: PartnerDoor) -> Response:
     """A partner reports what it guarantees elsewhere for many obligors, each row with its own result.
 

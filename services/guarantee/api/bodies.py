@@ -91,6 +91,7 @@ class BindingIn(Terms):
 
     timing: terms.BindTiming = terms.BindTiming.BEFORE_APPROVAL
     file_days: Days = 0
+    confirm_days: Days = 0
     hold_days: Days = 0
     drawdowns_max: Annotated[int, Field(ge=1, le=1000)] = 1
     quoted: bool = False

@@ -77,7 +77,7 @@ class AppealIn(BaseModel):
     evidence: Documents = []
 
 
-class NoticeIn(BaseModel):
+class LossNoticeIn(BaseModel):
     """The covered loan that is in arrears."""
 
     model_config = ConfigDict(extra="forbid")

@@ -4,12 +4,13 @@ from fastapi import APIRouter, Response
 
 from libs.runtime.auth import BANK
 from libs.runtime.http import Door
+from libs.runtime.openapi import by_scope
 from libs.runtime.parties import PartnerDoor
 from libs.runtime.reading import PartnerReadDoor
 from services.guarantee import views
 from services.guarantee.api import scopes
 from services.guarantee.api.bodies import DisbursementNoticeIn, FilingIn, InPath, PremiumPaymentIn, ReimbursementIn
-from services.guarantee.api.claim_bodies import AppealIn, ClaimAnswerIn, ClaimIn, NoticeIn
+from services.guarantee.api.claim_bodies import AppealIn, ClaimAnswerIn, ClaimIn, LossNoticeIn
 from services.guarantee.commands import cash, claim_life, claims, covers, notices
 from services.guarantee.commands.partner_answers import require_own_cover
 from services.guarantee.domain.cash import CashLeg
@@ -27,7 +28,7 @@ async def pay_premium(facility_id: InPath, body: PremiumPaymentIn, door: Door) -
     return await door.execute(lambda tx: covers.pay_premium(tx, facility_id, body.amount.money()), keys=[facility_id])
 
 
-@router.get("/facilities/{facility_id}", response_model=views.FacilityView)
+@router.get("/facilities/{facility_id}", response_model=views.FacilityView, openapi_extra=by_scope(scopes.COVERS_READ))
 async def show_facility(facility_id: InPath, door: PartnerReadDoor) -> Response:
     """A facility's cover, its loans and claims; a partner's only where the cover is that partner's."""
     door.require(*BANK, scope=scopes.COVERS_READ)
@@ -58,7 +59,11 @@ async def issue_notice(facility_id: InPath, body: DisbursementNoticeIn, door: Do
     return await door.execute(lambda tx: notices.issue_notice(tx, facility_id, body.number), keys=[facility_id])
 
 
-@router.post("/facilities/{facility_id}/claims/{claim_id}/reimbursements", response_model=CashLeg)
+@router.post(
+    "/facilities/{facility_id}/claims/{claim_id}/reimbursements",
+    response_model=CashLeg,
+    openapi_extra=by_scope(scopes.REPORTS_WRITE),
+)
 async def take_reimbursement(
     facility_id: InPath, claim_id: InPath, body: ReimbursementIn, door: PartnerDoor
 ) -> Response:
@@ -74,7 +79,7 @@ async def take_reimbursement(
 
 
 @router.post("/facilities/{facility_id}/loss-notices", response_model=CoveredLoan)
-async def notify_loss(facility_id: InPath, body: NoticeIn, door: Door) -> Response:
+async def notify_loss(facility_id: InPath, body: LossNoticeIn, door: Door) -> Response:
     """Give the partner notice of a loan in arrears, once (customer_manager)."""
     door.require("customer_manager")
     return await door.execute(lambda tx: claim_life.notify_loss(tx, facility_id, body.loan_id), keys=[facility_id])

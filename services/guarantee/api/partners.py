@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Response
 
 from libs.kernel.errors import Invalid
 from libs.runtime.http import Day
+from libs.runtime.openapi import by_scope
 from libs.runtime.paging import PAGE_ROWS, Cursor, Limit, Page, after, cursor_of, page
 from libs.runtime.parties import BulkResult, PartnerDoor
 from libs.runtime.reading import PartnerReadDoor
@@ -43,7 +44,7 @@ Types = Annotated[
 ]
 
 
-@router.get("/cover-requests", response_model=Page[views.CoverRequestView])
+@router.get("/cover-requests", response_model=Page[views.CoverRequestView], openapi_extra=by_scope(scopes.COVERS_READ))
 async def list_cover_requests(
     door: PartnerReadDoor, cursor: Cursor = "", limit: Limit = PAGE_ROWS, since: Since = None, until: Until = None
 ) -> Response:
@@ -59,7 +60,9 @@ async def list_cover_requests(
     return await door.query(read)
 
 
-@router.post("/facilities/{facility_id}/cover-answers", response_model=Cover)
+@router.post(
+    "/facilities/{facility_id}/cover-answers", response_model=Cover, openapi_extra=by_scope(scopes.COVERS_ANSWER)
+)
 async def answer_cover(facility_id: InPath, body: CoverAnswerIn, door: PartnerDoor) -> Response:
     """Answer a request for cover; outside the terms it is refused, and the cover says why (scope covers.answer)."""
     door.require_partner(scopes.COVERS_ANSWER)
@@ -70,7 +73,7 @@ async def answer_cover(facility_id: InPath, body: CoverAnswerIn, door: PartnerDo
     )
 
 
-@router.post("/batch-confirmations", response_model=BulkResult)
+@router.post("/batch-confirmations", response_model=BulkResult, openapi_extra=by_scope(scopes.COVERS_ANSWER))
 async def confirm_batch(body: ConfirmationsIn, door: PartnerDoor) -> Response:
     """Confirm filed drawdowns or strike them off, each row with its own result (scope covers.answer)."""
     door.require_partner(scopes.COVERS_ANSWER)
@@ -79,7 +82,11 @@ async def confirm_batch(body: ConfirmationsIn, door: PartnerDoor) -> Response:
     return await door.execute(lambda tx: partner_answers.confirm_batch(tx, door.caller.party, rows), keys=[])
 
 
-@router.post("/facilities/{facility_id}/claims/{claim_id}/decision", response_model=Claim)
+@router.post(
+    "/facilities/{facility_id}/claims/{claim_id}/decision",
+    response_model=Claim,
+    openapi_extra=by_scope(scopes.CLAIMS_DECIDE),
+)
 async def decide_claim(facility_id: InPath, claim_id: InPath, body: Deciding, door: PartnerDoor) -> Response:
     """Accept a claim, or deny it with a reason (scope claims.decide)."""
     door.require_partner(scopes.CLAIMS_DECIDE)
@@ -90,7 +97,11 @@ async def decide_claim(facility_id: InPath, claim_id: InPath, body: Deciding, do
     )
 
 
-@router.post("/facilities/{facility_id}/claims/{claim_id}/queries", response_model=Claim)
+@router.post(
+    "/facilities/{facility_id}/claims/{claim_id}/queries",
+    response_model=Claim,
+    openapi_extra=by_scope(scopes.CLAIMS_DECIDE),
+)
 async def query_claim(facility_id: InPath, claim_id: InPath, body: QueryIn, door: PartnerDoor) -> Response:
     """Ask the bank for something before deciding; its days to answer begin (scope claims.decide)."""
     door.require_partner(scopes.CLAIMS_DECIDE)
@@ -101,7 +112,11 @@ async def query_claim(facility_id: InPath, claim_id: InPath, body: QueryIn, door
     )
 
 
-@router.post("/facilities/{facility_id}/claims/{claim_id}/payments", response_model=Claim)
+@router.post(
+    "/facilities/{facility_id}/claims/{claim_id}/payments",
+    response_model=Claim,
+    openapi_extra=by_scope(scopes.CLAIMS_PAY),
+)
 async def report_payment(facility_id: InPath, claim_id: InPath, body: PaymentIn, door: PartnerDoor) -> Response:
     """Report what was paid in advance, or what was left of an accepted claim, to the cent (scope claims.pay)."""
     door.require_partner(scopes.CLAIMS_PAY)
@@ -114,7 +129,9 @@ async def report_payment(facility_id: InPath, claim_id: InPath, body: PaymentIn,
     )
 
 
-@router.post("/facilities/{facility_id}/recoveries", response_model=CoveredLoan)
+@router.post(
+    "/facilities/{facility_id}/recoveries", response_model=CoveredLoan, openapi_extra=by_scope(scopes.REPORTS_WRITE)
+)
 async def report_recovery(facility_id: InPath, body: RecoveryIn, door: PartnerDoor) -> Response:
     """Report what was recovered after the claim was paid; it is shared as agreed (scope reports.write)."""
     door.require_partner(scopes.REPORTS_WRITE)
@@ -125,7 +142,7 @@ async def report_recovery(facility_id: InPath, body: RecoveryIn, door: PartnerDo
     )
 
 
-@router.get("/partner-events", response_model=views.PartnerEvents)
+@router.get("/partner-events", response_model=views.PartnerEvents, openapi_extra=by_scope(scopes.EVENTS_READ))
 async def list_partner_events(
     door: PartnerReadDoor, cursor: Cursor = "", limit: Limit = PAGE_ROWS, types: Types = "", since: Since = None
 ) -> Response:

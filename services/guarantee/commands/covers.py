@@ -53,7 +53,7 @@ from services.guarantee.store import (
     take_turn,
 )
 
-HOLD_EXPIRES, FILING_ENDS = "hold.expires", "filing.ends"
+HOLD_EXPIRES, FILING_ENDS, CONFIRMATION_DUE = "hold.expires", "filing.ends", "filing.confirmation"
 COVER_EXPIRES, PREMIUM_NEXT = "cover.expires", "premium.next"
 ACCEPTED = CoverAnswer(accepted=True, guaranteed=None, reason="")
 
@@ -130,6 +130,9 @@ async def file_drawdown(tx: Tx, facility_id: str, loan_id: str) -> CoveredLoan:
     tx.put(LOANS, filed)
     tx.publish(event)
     tx.cancel_timer(FILING_ENDS, ref=loan_id)
+    last = drawn.confirm_by(filed, await terms_of(tx, await known_cover(tx, facility_id)))
+    if last is not None:
+        tx.timer(CONFIRMATION_DUE, ref=loan_id, key=facility_id, due=last + timedelta(days=1))
     return filed
 
 
@@ -144,10 +147,20 @@ async def confirm_drawdown(tx: Tx, facility_id: str, loan_id: str) -> CoveredLoa
 async def remove_drawdown(tx: Tx, facility_id: str, loan_id: str, reason: str) -> CoveredLoan:
     """The partner strikes a filed drawdown off its list: it is not covered; raises Refused once it was confirmed."""
     loan, cover = await known_loan(tx, facility_id, loan_id), await known_cover(tx, facility_id)
-    freed, removed, event = drawn.remove_filed(cover, loan, reason)
-    await keep_loan(tx, await terms_of(tx, cover), loan, removed)
+    agreement = await terms_of(tx, cover)
+    freed, removed, event = drawn.remove_filed(cover, loan, reason, drawn.confirm_by(loan, agreement), tx.date)
+    await keep_loan(tx, agreement, loan, removed)
     await settle(tx, cover, freed, (event,))
     return removed
+
+
+async def miss_confirmation(tx: Tx, loan_id: str, facility_id: str) -> None:
+    """The partner's days to confirm a drawdown are over: silence is a yes, and a deadline missed."""
+    loan, cover = await known_loan(tx, facility_id, loan_id), await known_cover(tx, facility_id)
+    due = drawn.confirm_by(loan, await terms_of(tx, cover))
+    event = None if due is None else drawn.miss_confirmation(loan, cover, due)
+    if event is not None:
+        tx.publish(event)
 
 
 async def end_filing(tx: Tx, loan_id: str, facility_id: str) -> None:

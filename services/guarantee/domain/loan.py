@@ -12,6 +12,7 @@ from libs.events.guarantee import (
     CoverConfirmed,
     CoverFiled,
     CoverRemoved,
+    DeadlineMissed,
     LossNotified,
     PartOf,
     RecoveryShared,
@@ -151,13 +152,35 @@ def confirm_drawdown(loan: CoveredLoan, on: date) -> tuple[CoveredLoan, CoverCon
     return replace(loan, confirmed_on=on), event
 
 
-def remove_filed(cover: Cover, loan: CoveredLoan, reason: str) -> tuple[Cover, CoveredLoan, CoverRemoved]:
-    """The partner strikes a filed drawdown off; raises Refused once it is confirmed, or in arrears or closed."""
+def remove_filed(
+    cover: Cover, loan: CoveredLoan, reason: str, confirm_by: date | None, on: date
+) -> tuple[Cover, CoveredLoan, CoverRemoved]:
+    """The partner strikes a filed drawdown off; raises Refused once it is confirmed, in arrears, closed, or late."""
     _require_undecided(loan)
-    if loan.overdue_since is not None or loan.closed:
-        raise Refused("removal_too_late", f"{loan.loan_id} is in arrears or closed")
+    if loan.overdue_since is not None or loan.closed or (confirm_by is not None and on > confirm_by):
+        raise Refused("removal_too_late", f"{loan.loan_id} stands: in arrears, closed, or not struck off in time")
     freed, removed, event = _removed(cover, loan, reason)
     return freed, replace(removed, removed=reason), event
+
+
+def confirm_by(loan: CoveredLoan, agreement: Agreement) -> date | None:
+    """The last day for the partner to confirm a filed drawdown; None when it has none."""
+    days = agreement.binding.confirm_days
+    return loan.filed_on + timedelta(days=days) if days and loan.filed_on is not None else None
+
+
+def miss_confirmation(loan: CoveredLoan, cover: Cover, due: date) -> DeadlineMissed | None:
+    """The partner has said nothing to a filed drawdown in its days; None when it did."""
+    if loan.confirmed_on is not None or loan.removed:
+        return None
+    return DeadlineMissed(
+        facility_id=loan.facility_id,
+        cover_id=loan.cover_id,
+        loan_id=loan.loan_id,
+        duty="confirmation",
+        side=cover.partner,
+        due=due,
+    )
 
 
 def remove_unfiled(cover: Cover, loan: CoveredLoan) -> tuple[Cover, CoveredLoan, CoverRemoved]:

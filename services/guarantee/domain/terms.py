@@ -137,14 +137,16 @@ class Eligibility:
 class Binding:
     """How a cover comes about. A hold expires when the partner has not answered in `hold_days` (0: never).
 
-    `file_days` after disbursement a batch drawdown must have been filed. After `drawdowns_max` drawdowns what is left
-    undrawn goes back. A `quoted` agreement lets the bank ask for a quote before it chooses. With
+    `file_days` after disbursement a batch drawdown must have been filed; `confirm_days` after that the partner has
+    confirmed it or struck it off (0: whenever it likes), and silence is a yes. After `drawdowns_max` drawdowns what is
+    left undrawn goes back. A `quoted` agreement lets the bank ask for a quote before it chooses. With
     `before_disbursement` capacity is held before the approval, and the partner is asked to bind after it; with
     `notice` no money moves before the guarantor's disbursement notice (放款通知书).
     """
 
     timing: BindTiming = BindTiming.BEFORE_APPROVAL
     file_days: int = 0
+    confirm_days: int = 0
     hold_days: int = 0
     drawdowns_max: int = 1
     quoted: bool = False

@@ -1,0 +1,16 @@
+"""A partner's open requests are found without looking at all its covers."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0012_open_requests"
+down_revision = "0011_life_of_a_claim"
+
+
+def upgrade() -> None:
+    op.create_index(
+        "ix_covers_open_requests",
+        "covers",
+        ["partner", "asked_on", "cover_id"],
+        postgresql_where=sa.text("state = 'requested'"),
+    )
