@@ -332,6 +332,21 @@ class PremiumRefunded:
     payee: str
 
 
+@_event("payout.deferred")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayoutDeferred:
+    """The partner's payouts of the year are at their cap: the claim is asked for on `until`, in the next year."""
+
+    facility_id: str
+    cover_id: str
+    claim_id: str
+    partner: str
+    amount: Money
+    cap: Money
+    used: Money
+    until: date
+
+
 @_event("cover.released")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoverReleased:

@@ -60,6 +60,7 @@ EXTERNAL = {
     "cover.confirmed.v1": "the bank's list of drawdowns that need no second look",
     "cover.removed.v1": "risk control: the drawdown stands without its cover",
     "premium.due.v1": "core banking collects it",
+    "payout.deferred.v1": "treasury expects the money in the next year",
     "premium.refunded.v1": "core banking gives it back",
     "premium.paid.v1": "the partner's own book",
     "loss.notified.v1": "the partner opens its file (报案)",
