@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 
-from libs.events.guarantee import ClaimPaid, PayoutDeferred
+from libs.events.guarantee import ClaimPaid
+from libs.events.guarantee_upkeep import PayoutDeferred
 from services.guarantee.main import service
 from tests.guarantee.stories import AGREED, DAY, Story, admit, cny
 from tests.harness.bench import Bench

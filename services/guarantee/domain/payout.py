@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date
 
-from libs.events.guarantee import PayoutDeferred
+from libs.events.guarantee_upkeep import PayoutDeferred
 from libs.kernel.calendar import Calendar
 from libs.kernel.money import Money
 from services.guarantee.domain.agreement import Agreement
