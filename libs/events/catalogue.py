@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from libs.events import application, clock, collateral, guarantee, guarantee_losses, incentive, rating
+from libs.events import application, clock, collateral, guarantee, guarantee_losses, guarantee_upkeep, incentive, rating
 from libs.events.envelope import CATALOGUE, Kind
 
 TOPICS = ("application", "rating", "collateral", "guarantee", "incentive", "clock")
-MODULES = (application, rating, collateral, guarantee, guarantee_losses, incentive, clock)
+MODULES = (application, rating, collateral, guarantee, guarantee_losses, guarantee_upkeep, incentive, clock)
 
 
 def kinds() -> tuple[Kind, ...]:

@@ -86,6 +86,7 @@ WORDS = {
     "change_id": "the change of the loan's terms",
     "ends": "the last day of it",
     "heavier": "what needs the partner's consent: rate, maturity, renewal",
+    "until": "the day on which it goes on",
     "undertaking_id": "what the guarantor signed",
     "guarantor": "who signed, by an id that says nothing of the person",
     "creditor": "in whose favour: the bank, or the partner by its code",

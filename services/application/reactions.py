@@ -13,8 +13,8 @@ from libs.events.guarantee import (
     ClaimWithdrawn,
     CoverBound,
     CoverRefused,
-    DisbursementNoticeIssued,
 )
+from libs.events.guarantee_upkeep import DisbursementNoticeIssued
 from libs.events.incentive import CaseDetermined
 from libs.events.rating import InformationDisputed, InformationVerified, RatingAssigned
 from libs.runtime.service import Reactions

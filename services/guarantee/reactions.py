@@ -34,7 +34,7 @@ async def rating_assigned(tx: Tx, event: RatingAssigned, _: Meta) -> None:
 
 async def application_refused(tx: Tx, event: ApplicationRefused, _: Meta) -> None:
     await covers.note_refusal(tx, event)
-    await undertakings.release_undertakings(tx, event.facility_id)
+    await undertakings.release(tx, event.facility_id)
 
 
 async def facility_granted(tx: Tx, event: FacilityGranted, _: Meta) -> None:
@@ -64,7 +64,7 @@ async def recovery_received(tx: Tx, event: RecoveryReceived, _: Meta) -> None:
 async def loan_closed(tx: Tx, event: LoanClosed, _: Meta) -> None:
     await premiums.refund_unearned(tx, event)
     await claims.close_loan(tx, event)
-    await undertakings.release_undertakings(tx, event.facility_id)
+    await undertakings.note_closing(tx, event)
 
 
 REACTIONS: Reactions = {

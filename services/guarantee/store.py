@@ -27,6 +27,7 @@ from services.guarantee.domain.claim import Claim
 from services.guarantee.domain.cover import Cover, CoverFile
 from services.guarantee.domain.health import TrackRecord
 from services.guarantee.domain.loan import CoveredLoan
+from services.guarantee.domain.payout import Payout, PayoutBook
 from services.guarantee.domain.routing import Routing
 from services.guarantee.domain.suspension import Suspension
 from services.guarantee.domain.telling import TOLD
@@ -46,6 +47,8 @@ COVERS = Shelf(metadata, "covers", Cover, id="cover_id")
 LOANS = Shelf(metadata, "loans", CoveredLoan, id="loan_id")
 CLAIMS = Shelf(metadata, "claims", Claim, id="claim_id")
 LEGS = Shelf(metadata, "legs", CashLeg, id="leg_id")
+PAYOUT_BOOKS = Shelf(metadata, "payout_books", PayoutBook, id="book_id", group="code")
+PAYOUTS = Shelf(metadata, "payouts", Payout, id="claim_id")
 CHANGES = Shelf(metadata, "changes", Change, id="change_id")
 UNDERTAKINGS = Shelf(metadata, "undertakings", Undertaking, id="undertaking_id")
 ROUTINGS = Shelf(metadata, "routings", Routing, id="facility_id")

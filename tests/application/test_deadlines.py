@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from libs.events.application import ApplicationRefused, DisbursementFailed, DisbursementUnknown
-from libs.events.guarantee import CapacityReserved, DisbursementNoticeIssued
+from libs.events.guarantee import CapacityReserved
+from libs.events.guarantee_upkeep import DisbursementNoticeIssued
 from libs.kernel.policy import in_force
 from libs.runtime.policies import read_versions
 from services.application.commands.deadlines import ANSWER, CONDITIONS, DECISION

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from libs.events.guarantee import ChangeRefused, CoverEndorsed, CoverExpiring, PremiumRefunded
+from libs.events.guarantee_upkeep import ChangeRefused, CoverEndorsed, CoverExpiring, PremiumRefunded
 from libs.kernel.calendar import add_months
 from services.guarantee.main import service
 from tests.guarantee.stories import AGREED, DAY, MATURITY, Story, admit, cny
@@ -150,9 +150,27 @@ async def test_a_premium_follows_the_periods_and_the_extension_and_goes_back_on_
         await b.answer("partner.change", 200, accepted=True)
         await b.tick(MATURITY + timedelta(days=2))
         assert (await b.names()).count("premium.due") == 6
+        async with b.parts.engine.connect() as conn:
+            rows = await conn.exec_driver_sql("SELECT due FROM timers WHERE kind = 'premium.next'")
+            assert rows.all() == []  # all days to the new maturity are charged
         paid_back = MATURITY + timedelta(days=3)
         await b.open(paid_back)
         await b.react(ONE.repaid("100000", "0"), ONE.closed("repaid"), on=paid_back)
         refunds = [body for body in await b.published() if isinstance(body, PremiumRefunded)]
         assert {refund.payee for refund in refunds} == {"borrower", "city-fund"}
         assert await b.parked() == []
+
+
+async def test_a_loan_that_nobody_guarantees_any_longer_is_charged_no_more_and_not_looked_at_again(
+    bench: Benches,
+) -> None:
+    batch = {"binding": {"timing": "filed_after_disbursement", "file_days": 5}, "premiums": {"every_months": 6}}
+    async with bench(service) as b:
+        await admit(b, {**AGREED, **batch})
+        await b.react(ONE.submitted(), ONE.rated(), ONE.disbursed(), on=DAY)
+        await b.tick(DAY + timedelta(days=6))
+        assert (await b.names())[-1] == "cover.removed"
+        await b.tick(add_months(DAY, 6))
+        async with b.parts.engine.connect() as conn:
+            rows = await conn.exec_driver_sql("SELECT due FROM timers WHERE kind = 'premium.next'")
+            assert (rows.all(), (await b.names()).count("premium.due")) == ([], 1)

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from libs.events.application import FacilityGranted
-from libs.events.guarantee import CapacityReserved, CoverBound, DisbursementNoticeIssued
+from libs.events.guarantee import CapacityReserved, CoverBound
+from libs.events.guarantee_upkeep import DisbursementNoticeIssued
 from services.guarantee.main import service
 from tests.guarantee.stories import AGREED, DAY, MATURITY, Story, admit, capacity, cny
 from tests.harness.bench import Bench

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from libs.events.guarantee import CoverBound, CoverRequested, PremiumDue, QuoteDeclined, QuoteReceived
+from libs.events.guarantee import CoverBound, CoverRequested, PremiumDue
+from libs.events.guarantee_upkeep import QuoteDeclined, QuoteReceived
 from services.guarantee.domain.agreement import Agreement
 from services.guarantee.domain.health import TrackRecord, new_record
 from services.guarantee.domain.routing import (

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from libs.events.guarantee import CounterGuaranteePerfected, GuarantorSigned
+from libs.events.guarantee_upkeep import CounterGuaranteePerfected, GuarantorSigned
 from services.guarantee.main import service
 from tests.guarantee.stories import AGREED, DAY, Story, admit, cny
 from tests.harness.bench import Bench
@@ -96,6 +96,15 @@ async def test_an_undertaking_that_cannot_be_is_turned_away(bench: Benches, chan
         await admit(b, AGREED)
         await b.react(ONE.submitted(), on=DAY)
         assert (await sign(b, **{"kind": "company_guarantee", **change}))["code"] == code
+
+
+async def test_a_write_off_frees_nobody(bench: Benches) -> None:
+    async with bench(service) as b:
+        await admit(b, AGREED)
+        await ONE.bind(b)
+        await sign(b, "owner_guarantee")
+        await b.react(ONE.disbursed(), ONE.closed("written_off"), on=DAY)
+        assert [one["state"] for one in (await b.get(PATH)).json()["undertakings"]] == ["signed"]
 
 
 async def test_a_refused_application_releases_who_had_signed_and_a_guarantee_needs_no_registry(bench: Benches) -> None:

@@ -63,6 +63,7 @@ NEVER_IN_THE_GENERATED_BRANCH = {
     "cover.expiring": "its agreements name no guarantee period",
     "counter_guarantee.perfected": "its agreements ask for no counter-guarantee",
     "guarantor.signed": "its managers put no guarantor on record",
+    "payout.deferred": "its agreements have no yearly payout cap",
     "premium.refunded": "its agreements refund nothing",
     "quote.declined": "every borrower there names the agreement",
     "quote.received": "every borrower there names the agreement",

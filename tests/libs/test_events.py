@@ -95,7 +95,11 @@ def test_every_wire_name_is_said_once_and_found_by_its_class() -> None:
     assert len({kind.type for kind in KINDS}) == len(KINDS) == len(CATALOGUE)
     for kind in KINDS:
         assert kind_of(kind.body) is CATALOGUE[kind.type] is kind
-    assert {kind.topic for kind in KINDS} == set(TOPICS) == {module.__name__.rpartition(".")[2] for module in MODULES}
+    assert (
+        {kind.topic for kind in KINDS}
+        == set(TOPICS)
+        == {module.__name__.rpartition(".")[2].partition("_")[0] for module in MODULES}
+    )
 
 
 def test_a_wire_name_cannot_be_given_away_twice() -> None:

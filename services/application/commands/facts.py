@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from libs.events.collateral import CollateralPerfected, CollateralValued
-from libs.events.guarantee import CapacityReserved, CoverBound, CoverRefused, DisbursementNoticeIssued
+from libs.events.guarantee import CapacityReserved, CoverBound, CoverRefused
+from libs.events.guarantee_upkeep import DisbursementNoticeIssued
 from libs.events.rating import InformationDisputed, InformationVerified, RatingAssigned
 from libs.runtime.tx import Tx
 from services.application.commands.drawing import pay_when_ready

@@ -157,6 +157,12 @@ class TriggerIn(Terms):
     reinstate_at: Ratio | None = None
 
 
+class PayoutCapIn(Terms):
+    """In a year partners pay at most so many times what came to them in the year before."""
+
+    multiple: Ratio
+
+
 class PremiumRulesIn(Terms):
     """How premiums are charged, refunded and subsidised."""
 
@@ -223,6 +229,7 @@ class AgreementIn(BaseModel):
     premium_product: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9._-]*$")] = ""
     premium_rate_max: Fraction | None = None
     premiums: PremiumRulesIn = PremiumRulesIn()
+    payout: PayoutCapIn | None = None
 
     def agreement(self, drafted_by: str) -> Agreement:
         """The agreement as the domain knows it; raises Invalid when its terms contradict each other."""
@@ -261,6 +268,7 @@ class AgreementIn(BaseModel):
             premium_product=self.premium_product,
             premium_rate_max=self.premium_rate_max,
             premiums=terms.PremiumRules(**self.premiums.model_dump()),
+            payout=None if self.payout is None else terms.PayoutCap(multiple=self.payout.multiple),
             drafted_by=drafted_by,
         )
 

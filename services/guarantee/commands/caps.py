@@ -6,6 +6,7 @@ from datetime import date
 
 from libs.kernel.money import Money
 from libs.runtime.tx import Tx
+from services.guarantee.commands.payouts import give_back
 from services.guarantee.domain import cap as rules
 from services.guarantee.domain.agreement import Agreement
 from services.guarantee.domain.cap import CapBook
@@ -46,6 +47,7 @@ async def use_cap(tx: Tx, agreement: Agreement, claim: Claim, book: CapBook) -> 
 
 async def give_cap_back(tx: Tx, agreement: Agreement, claim: Claim, *, denied: bool) -> None:
     """The claim came to nothing."""
+    await give_back(tx, claim)
     if agreement.cap is None or not claim.book:
         return
     await take_turn(tx)

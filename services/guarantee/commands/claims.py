@@ -23,6 +23,7 @@ from services.guarantee.commands.covers import (
     release_when_over,
     terms_of,
 )
+from services.guarantee.commands.payouts import wait_for_year
 from services.guarantee.commands.records import keep_loan, note
 from services.guarantee.domain import cap as caps
 from services.guarantee.domain import claim as rules
@@ -128,12 +129,17 @@ async def deny_claim(tx: Tx, facility_id: str, claim_id: str, reason: str) -> No
 
 
 async def ask_payment(tx: Tx, claim_id: str, facility_id: str) -> None:
-    """The payment is due: ask the partner whether it paid. Each time asked is a call of its own.
+    """The payment is due: ask the partner whether it paid, unless the year's payouts have no room for it.
 
-    A partner that calls us has had its days, and was not asked: what it did not report has not come.
+    Each time asked is a call of its own. A partner that calls us has had its days, and was not asked: what it did not
+    report has not come.
     """
     claim = await known_claim(tx, facility_id, claim_id)
     agreement = await terms_of(tx, await known_cover(tx, facility_id))
+    next_year = await wait_for_year(tx, agreement, claim)
+    if next_year is not None:
+        tx.timer(PAYMENT_DUE, ref=claim_id, key=facility_id, due=next_year)
+        return
     if agreement.contact is Contact.PARTNER_CALLS:
         await miss_payment(tx, facility_id, claim_id, tx.date)
         return

@@ -20,8 +20,9 @@ async def charge_next(tx: Tx, loan_id: str, facility_id: str) -> None:
         return
     terms = tx.policy(premium.PremiumTerms, "guarantee/premium")
     charged, dues = premium.charge_next(loan, cover, await terms_of(tx, cover), tx.date, terms.terms)
-    tx.put(LOANS, charged)
-    bill(tx, charged, dues, terms.ref)
+    if dues:  # nothing is guaranteed any longer, or less than a cent is due: no further period is looked at
+        tx.put(LOANS, charged)
+        bill(tx, charged, dues, terms.ref)
 
 
 async def refund_unearned(tx: Tx, event: LoanClosed) -> None:

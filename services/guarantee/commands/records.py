@@ -1,6 +1,6 @@
 """Keep each agreement's track record and do what its triggers say: warn, throttle, suspend, reinstate.
 
-Records are kept only where an agreement has triggers; who changes one takes the turn.
+Records are kept only where an agreement measures by them; who changes one takes the turn.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from libs.events.guarantee import PartnerWarned
 from libs.kernel.money import Money
 from libs.runtime.tx import Tx
 from services.guarantee.commands.caps import note_balance
+from services.guarantee.commands.payouts import note_income
 from services.guarantee.domain import suspension as pauses
 from services.guarantee.domain.agreement import Agreement
 from services.guarantee.domain.health import TrackRecord, judge, new_record, value_of
@@ -43,14 +44,16 @@ async def keep_loan(tx: Tx, agreement: Agreement, before: CoveredLoan | None, af
 
 async def note(tx: Tx, agreement: Agreement, change: Callable[[TrackRecord], TrackRecord]) -> None:
     """Change the agreement's track record, and do what its triggers ask for then."""
-    if not agreement.watched:
+    if not agreement.watched and agreement.payout is None:
         return
     await take_turn(tx)
     found = await tx.find(RECORDS, agreement.code)
     last = await tx.find(SUSPENSIONS, agreement.code)
     reason = last.reason if last is not None and pauses.suspended(last) else ""
-    verdict = judge(change(found or new_record(agreement)), agreement.watched, reason)
+    before = found or new_record(agreement)
+    verdict = judge(change(before), agreement.watched, reason)
     tx.put(RECORDS, verdict.record)
+    await note_income(tx, agreement, verdict.record.income - before.income)
     if not (verdict.warn or verdict.suspend or verdict.reinstate):
         return
     await tx.unit.lock([agreement.partner_id])

@@ -1,7 +1,8 @@
-"""Guarantors sign, registries perfect, and everything is released with the loan."""
+"""Guarantors sign, registries perfect, and repayment frees them all."""
 
 from __future__ import annotations
 
+from libs.events.application import LoanClosed
 from libs.kernel.errors import NotFound
 from libs.kernel.money import Money
 from libs.runtime.tx import Tx
@@ -59,8 +60,14 @@ async def perfect_undertaking(tx: Tx, facility_id: str, undertaking_id: str, reg
     raise NotFound("no_undertaking", undertaking_id)
 
 
-async def release_undertakings(tx: Tx, facility_id: str) -> None:
-    """The loan is closed or was never granted: nobody stands for it any longer."""
+async def note_closing(tx: Tx, event: LoanClosed) -> None:
+    """The loan is closed: repaid, it frees everybody; a write-off frees nobody."""
+    if event.outcome == "repaid":
+        await release(tx, event.facility_id)
+
+
+async def release(tx: Tx, facility_id: str) -> None:
+    """Nothing is owed, or nothing was ever granted: nobody stands for it any longer."""
     for one in await tx.of(UNDERTAKINGS, facility_id):
         over = rules.released(one, tx.date)
         if over != one:

@@ -32,6 +32,7 @@ from services.guarantee.domain.terms import (
     Leg,
     Liability,
     Limits,
+    PayoutCap,
     PremiumRules,
     Signature,
     Trigger,
@@ -100,6 +101,7 @@ class Agreement:
     premium_product: str = ""
     premium_rate_max: Decimal | None = None
     premiums: PremiumRules = field(default_factory=PremiumRules)
+    payout: PayoutCap | None = None
     drafted_by: str = ""
     signatures: tuple[Signature, ...] = ()
     digest: str = ""

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from libs.events.guarantee import ChangeConsented, ChangeRefused, CoverEndorsed, CoverExpiring
+from libs.events.guarantee_upkeep import ChangeConsented, ChangeRefused, CoverEndorsed, CoverExpiring
 from libs.kernel.calendar import add_months
 from libs.kernel.errors import Invalid, Refused
 from services.guarantee.domain.agreement import Agreement

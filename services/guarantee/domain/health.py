@@ -47,6 +47,11 @@ class TrackRecord:
     warned: tuple[Measure, ...] = ()
     warned_behind: bool = False
 
+    @property
+    def income(self) -> Money:
+        """What came to the partners so far: premiums, and their part of recoveries."""
+        return self.premiums + self.recovered
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from libs.events.guarantee import DisbursementNoticeIssued
+from libs.events.guarantee_upkeep import DisbursementNoticeIssued
 from libs.kernel.errors import Refused
 from services.guarantee.domain.agreement import Agreement
 from services.guarantee.domain.cover import Cover, CoverState

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
-from libs.events.guarantee import PremiumDue, PremiumPaid, PremiumRefunded
+from libs.events.guarantee import PremiumDue, PremiumPaid
+from libs.events.guarantee_upkeep import PremiumRefunded
 from libs.kernel.calendar import add_months
 from libs.kernel.errors import Refused
 from libs.kernel.money import Money

@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
-from libs.events.guarantee import QuoteDeclined, QuoteReceived
+from libs.events.guarantee_upkeep import QuoteDeclined, QuoteReceived
 from libs.kernel.money import Money
 from services.guarantee.domain.agreement import RESERVED, Agreement, ShareSource
 from services.guarantee.domain.health import TrackRecord, throttle_of, value_of

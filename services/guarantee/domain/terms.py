@@ -229,6 +229,14 @@ class Cap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PayoutCap:
+    """In a calendar year partners pay at most `multiple` times the premiums and recoveries that came to them in the
+    year before (2 in F7); what is above is paid in the next year."""
+
+    multiple: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PremiumRules:
     """How premiums are charged: `every_months` in advance on what is guaranteed then, or once to maturity (0).
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
-from libs.events.guarantee import CounterGuaranteePerfected, GuarantorSigned
+from libs.events.guarantee_upkeep import CounterGuaranteePerfected, GuarantorSigned
 from libs.kernel.errors import Invalid, Refused
 from libs.kernel.money import Money
 from services.guarantee.domain.agreement import Agreement
@@ -111,7 +111,7 @@ def perfect(undertaking: Undertaking, registration: str, on: date) -> tuple[Unde
 
 
 def released(undertaking: Undertaking, on: date) -> Undertaking:
-    """The loan is over, and with it what stood for it (a guarantee follows the debt, Civil Code 682)."""
+    """The debt is gone, and with it what stood for it (a guarantee follows the debt, Civil Code 682 and 393)."""
     if undertaking.state is UndertakingState.RELEASED:
         return undertaking
     return replace(undertaking, state=UndertakingState.RELEASED, released_on=on)
