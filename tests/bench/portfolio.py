@@ -28,9 +28,9 @@ CAPPED = AGREED | {"code": "capped", "cap": {"rate": "0.03"}}
 TERMS = tuple(f"{agreement['code']}@2025-07-01" for agreement in (AGREED, NAMED, CAPPED))
 _SEED_SQL = """
 INSERT INTO loans (loan_id, facility_id, cover_id, currency, amount, outstanding, guaranteed, annual_rate,
-    disbursed_on, maturity, premium, premium_open, closed, waiting, shared, terms, year, pd)
+    disbursed_on, maturity, premium, premium_open, closed, waiting, shared, charges, removed, reported, terms, year, pd)
 SELECT 'l-' || n, 'f-' || n, 'c-' || n, 'CNY', amount, outstanding, round(outstanding * 0.8, 2), 0.045, day,
-    date '2027-01-01', 0, false, n % 20 = 0, '[]', 0, ($2::text[])[n % cardinality($2::text[]) + 1],
+    date '2027-01-01', 0, false, n % 20 = 0, '[]', 0, '[]', '', '[]', ($2::text[])[n % cardinality($2::text[]) + 1],
     extract(year FROM day), 0.001 * (n % 16 + 1)
 FROM (
     SELECT n, amount, round(amount * (n % 10 + 1) / 10, 2) AS outstanding, date '2023-01-01' + (n % 900)::int AS day
