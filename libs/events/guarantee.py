@@ -128,12 +128,13 @@ class CoverBound:
 @_event("cover.refused")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoverRefused:
-    """No cover: the partner's or the agreement's reason (capacity, suspension, terms)."""
+    """No cover: the partner's or the agreement's reason (capacity, suspension, terms), or that of a `pack` of rules."""
 
     facility_id: str
     cover_id: str
     agreement: str
     reason: str
+    pack: str = ""
 
 
 @_event("cover.activated")

@@ -27,6 +27,7 @@ from services.guarantee.domain.claim import Claim
 from services.guarantee.domain.cover import Cover, CoverFile
 from services.guarantee.domain.health import TrackRecord
 from services.guarantee.domain.loan import CoveredLoan
+from services.guarantee.domain.pack import Judgement, Pack, PartnerKey
 from services.guarantee.domain.payout import Payout, PayoutBook
 from services.guarantee.domain.routing import Routing
 from services.guarantee.domain.suspension import Suspension
@@ -52,6 +53,9 @@ PAYOUTS = Shelf(metadata, "payouts", Payout, id="claim_id")
 CHANGES = Shelf(metadata, "changes", Change, id="change_id")
 UNDERTAKINGS = Shelf(metadata, "undertakings", Undertaking, id="undertaking_id")
 ROUTINGS = Shelf(metadata, "routings", Routing, id="facility_id")
+PARTNER_KEYS = Shelf(metadata, "partner_keys", PartnerKey, id="key_ref", group="partner_id")
+PACKS = Shelf(metadata, "packs", Pack, id="pack_ref", group="code")
+JUDGEMENTS = Shelf(metadata, "judgements", Judgement, id="facility_id")
 
 Index(
     "ix_covers_open_requests",

@@ -9,6 +9,7 @@ from libs.events import application as events
 from tests.application import story as application
 from tests.collateral import stories as collateral
 from tests.console import samples as console
+from tests.guarantee import packs
 from tests.guarantee import stories as guarantee
 from tests.harness.bench import Bench
 from tests.incentive import stories as incentive
@@ -63,12 +64,16 @@ async def _console(bench: Bench) -> Known:
 
 async def _guarantee(bench: Bench) -> Known:
     await guarantee.admit(bench, guarantee.AGREED, guarantee.NAMED)
+    await packs.register_key(bench)
+    await packs.hand_in(bench)
     story = guarantee.Story()
     await story.go_overdue(bench)
     return {
         "facility_id": [story.facility_id],
         "code": ["reg-4321", "named", "new-1", "new-2", "new-3"],
         "partner_id": ["city-guarantee", "new-1", "new-2"],
+        "pack_version": ["1"],
+        "key_id": ["k1", "k2"],
         "party": ["bank", "guarantor", "government"],
         "grades": ["A", "B"],
         "words": ["guarantor", "borrower"],

@@ -22,7 +22,7 @@ class Shapes:
         """One simple value that fits."""
         schema = self.resolved(schema)
         match schema:
-            case {"const": value} | {"enum": [value, *_]}:
+            case {"const": value} | {"enum": [value, *_]} | {"examples": [value, *_]}:
                 return value
             case {"anyOf": [{"type": "number"}, {"type": "string"}]}:
                 return "0.50"

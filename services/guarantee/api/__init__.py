@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from services.guarantee.api import agreements, changes, facilities, partners, undertakings
+from services.guarantee.api import agreements, changes, facilities, packs, partners, portfolio, undertakings
 
 router = APIRouter()
 router.include_router(agreements.router)
@@ -10,3 +10,5 @@ router.include_router(facilities.router)
 router.include_router(partners.router)
 router.include_router(undertakings.router)
 router.include_router(changes.router)
+router.include_router(packs.router)
+router.include_router(portfolio.router)

@@ -94,7 +94,8 @@ async def activate_cover(tx: Tx, event: LoanDisbursed) -> None:
     if cover is None or cover.state in (CoverState.REFUSED, CoverState.RELEASED):
         return
     agreement = await terms_of(tx, cover)
-    active, loan, activated = drawn.activate_cover(cover, event, agreement, tx.date)
+    file = await file_of(tx, event.facility_id)
+    active, loan, activated = drawn.activate_cover(cover, event, agreement, tx.date, file.pd)
     terms = tx.policy(premium.PremiumTerms, "guarantee/premium")
     loan, dues = premium.charge_premium(loan, cover, agreement, tx.date, terms.terms)
     await keep_loan(tx, agreement, None, loan)

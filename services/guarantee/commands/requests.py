@@ -10,10 +10,11 @@ from libs.kernel.money import Money
 from libs.runtime.tx import Tx
 from services.guarantee.commands import routing
 from services.guarantee.commands.covers import cover_of, file_of, hold
+from services.guarantee.commands.packs import refusing_pack
 from services.guarantee.domain.agreement import in_force
 from services.guarantee.domain.cover import CoverFile, CoverTerms, cover_wanted, refuse_cover, with_application
 from services.guarantee.domain.routing import ANY
-from services.guarantee.store import AGREEMENTS, COVERS, FILES, take_turn
+from services.guarantee.store import AGREEMENTS, COVERS, FILES, LOANS, take_turn
 
 
 async def note_application(tx: Tx, event: ApplicationSubmitted) -> None:
@@ -30,6 +31,8 @@ async def note_rating(tx: Tx, event: RatingAssigned) -> None:
     """Keep grade and probability of default; ask for the cover if the application is known."""
     file = await file_of(tx, event.facility_id)
     await _save_and_request(tx, replace(file, grade=event.grade, pd=event.pd))
+    for loan in await tx.of(LOANS, event.facility_id):
+        tx.put(LOANS, replace(loan, pd=event.pd))
 
 
 async def _save_and_request(tx: Tx, file: CoverFile) -> None:
@@ -55,6 +58,8 @@ async def _request(tx: Tx, file: CoverFile, amount: Money) -> None:
     else:
         reason = await routing.why_not(tx, file, amount, agreement) or await hold(tx, file, agreement, amount)
     if reason:
-        cover, refused = refuse_cover(file, amount, tx.new_id("cover"), reason)
+        cover, refused = refuse_cover(
+            file, amount, tx.new_id("cover"), reason, await refusing_pack(tx, file.facility_id)
+        )
         tx.put(COVERS, cover)
         tx.publish(refused, policy=terms.ref)

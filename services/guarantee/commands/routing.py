@@ -12,6 +12,7 @@ from libs.kernel.errors import NotFound
 from libs.kernel.money import Money
 from libs.runtime.tx import Tx
 from services.guarantee.commands.covers import adoption_of, hold, is_suspended
+from services.guarantee.commands.packs import judge_request
 from services.guarantee.domain import routing as rules
 from services.guarantee.domain.agreement import Agreement, in_force
 from services.guarantee.domain.cover import CoverFile, CoverTerms, cover_wanted, refuse_cover, why_not_eligible
@@ -84,7 +85,10 @@ async def why_not(tx: Tx, file: CoverFile, amount: Money, agreement: Agreement) 
     terms = tx.policy(CoverTerms, "guarantee/cover")
     adoption = await adoption_of(tx, agreement, file.branch)
     reason = why_not_eligible(file, amount, agreement, adoption, terms.terms)
-    return reason or ("agreement_suspended" if await is_suspended(tx, agreement.code) else "")
+    if reason or await is_suspended(tx, agreement.code):
+        return reason or "agreement_suspended"
+    judgement = await judge_request(tx, file, agreement, amount)
+    return "" if judgement is None else judgement.reason
 
 
 def _asked(tx: Tx, file: CoverFile, amount: Money, offer: Offer) -> Offer:

@@ -218,8 +218,10 @@ def ask_partner(cover: Cover) -> CoverRequested:
     )
 
 
-def refuse_cover(file: CoverFile, amount: Money, cover_id: str, reason: str) -> tuple[Cover, CoverRefused]:
-    """No partner is asked: the agreement's own terms or its capacity rule the cover out."""
+def refuse_cover(
+    file: CoverFile, amount: Money, cover_id: str, reason: str, pack: str = ""
+) -> tuple[Cover, CoverRefused]:
+    """No partner is asked: the agreement's terms, its capacity, or the partner's `pack` of rules rule the cover out."""
     cover = Cover(
         cover_id=cover_id,
         facility_id=file.facility_id,
@@ -235,7 +237,7 @@ def refuse_cover(file: CoverFile, amount: Money, cover_id: str, reason: str) -> 
         used=amount.zero,
         reason=reason,
     )
-    return cover, _refused(cover)
+    return cover, replace(_refused(cover), pack=pack)
 
 
 def settle_answer(

@@ -37,7 +37,7 @@ class CoveredLoan:
     `waiting` are recoveries that came while a claim was open and are not yet shared. `file_by` is the last day to file
     a batch drawdown, `filed_on` the day it was filed, `confirmed_on` the day the partner confirmed it; `removed` says
     why it struck it off. `reported` are the receipts of what the partner recovered itself, `notified_on` the day of the
-    notice of loss.
+    notice of loss. `year` is that of disbursement, `pd` the borrower's probability of default within a year.
     """
 
     loan_id: str
@@ -63,10 +63,13 @@ class CoveredLoan:
     closed: bool = False
     waiting: tuple[Money, ...] = ()
     shared: Money
+    terms: str
+    year: int
+    pd: Decimal | None = None
 
 
 def activate_cover(
-    cover: Cover, event: LoanDisbursed, agreement: Agreement, on: date
+    cover: Cover, event: LoanDisbursed, agreement: Agreement, on: date, pd: Decimal | None = None
 ) -> tuple[Cover, CoveredLoan, CoverActivated]:
     """The cover is in force for what was disbursed; after its last drawdown what is undrawn goes back.
 
@@ -91,6 +94,9 @@ def activate_cover(
         premium=event.amount.zero,
         file_by=on + timedelta(days=agreement.binding.file_days) if batch else None,
         shared=event.amount.zero,
+        terms=cover.terms,
+        year=on.year,
+        pd=pd,
     )
     active = replace(
         cover,

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0012_open_requests"
-down_revision = "0011_life_of_a_claim"
+revision = "0013_open_requests"
+down_revision = "0012_guarantee_payouts"
 
 
 def upgrade() -> None:

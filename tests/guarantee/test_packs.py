@@ -1,0 +1,123 @@
+"""Partners' packs at the doors: only what was signed is taken in, requests are judged by it, verdicts replay."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from deploy import packs as tool
+from deploy.packs import signed
+from libs.events.guarantee import CoverBound, CoverRefused
+from libs.runtime.signature import public_half
+from services.guarantee.main import service
+from tests.guarantee.packs import KEY, OTHER_KEY, TABLE, hand_in, register_key
+from tests.guarantee.stories import AGREED, DAY, Story, admit
+from tests.harness.bench import Bench
+
+Benches = Callable[..., Bench]
+PACKS = "/v1/agreements/reg-4321/packs"
+SECOND = TABLE | {"version": 2}
+
+
+def tampered(**change: Any) -> dict[str, Any]:
+    body = signed(SECOND, KEY, "k1")
+    return body | {"pack": body["pack"] | change}
+
+
+async def test_only_what_the_partner_signed_is_taken_in_and_nothing_older(bench: Benches) -> None:
+    async with bench(service) as b:
+        await admit(b, AGREED)
+        await register_key(b)
+        await hand_in(b)
+        refused = [
+            ("pack_signature_wrong", tampered(effective="2025-07-02")),
+            ("pack_signature_wrong", tampered(rules=TABLE["rules"][:2])),
+            ("pack_signature_wrong", signed(SECOND, OTHER_KEY, "k1")),
+            ("pack_signature_wrong", signed(SECOND, KEY, "k1") | {"signature": "AAAA"}),
+            ("pack_key_unknown", signed(SECOND, KEY, "k2")),
+            ("pack_exists", signed(TABLE, KEY, "k1")),
+            ("pack_rolled_back", signed(TABLE | {"effective": "2026-01-01"}, KEY, "k1")),
+            ("pack_of_another", signed(SECOND | {"agreement": "named"}, KEY, "k1")),
+            ("invalid_request", signed(SECOND, KEY, "k1") | {"signature": "no base64!"}),
+            ("invalid_request", tampered(rules=[{"when": {"amount": {"below": 0.5}}, "verdict": "admit"}])),
+        ]
+        for code, body in refused:
+            answer = await b.post(PACKS, body, role="admin")
+            assert answer.json()["code"] == code, answer.text
+        await b.post("/v1/partners/city-guarantee/keys/k1/revocation", {}, role="admin")
+        answer = await b.post(PACKS, signed(SECOND, KEY, "k1"), role="admin")
+        assert answer.json()["code"] == "pack_key_revoked"
+
+
+async def test_a_key_is_registered_once_and_only_if_it_is_one(bench: Benches) -> None:
+    async with bench(service) as b:
+        await admit(b)
+        await register_key(b)
+        keys = "/v1/partners/city-guarantee/keys"
+        for body, code in (
+            ({"key_id": "k1", "public_key": public_half(OTHER_KEY)}, "key_exists"),
+            ({"key_id": "k2", "public_key": "AAAA"}, "invalid_request"),
+        ):
+            assert (await b.post(keys, body, role="admin")).json()["code"] == code
+
+
+async def test_a_refusal_names_the_packs_reason_and_its_version_and_takes_no_capacity(bench: Benches) -> None:
+    large, small = Story(name="large", amount="500000"), Story(name="small", amount="499999.99")
+    async with bench(service) as b:
+        await admit(b, AGREED)
+        await register_key(b)
+        await hand_in(b)
+        await b.react(large.submitted(), large.rated(), on=DAY)
+        refused = (await b.published())[-1]
+        assert isinstance(refused, CoverRefused)
+        assert (refused.reason, refused.pack) == ("too_large", "reg-4321#1")
+        assert (await b.get("/v1/agreements/reg-4321")).json()["reserved"]["amount"] == "0.00"
+        await small.bind(b)
+        assert isinstance((await b.published())[-1], CoverBound)
+
+
+async def test_a_partner_replays_the_verdict_bit_for_bit_and_sees_what_was_changed(
+    bench: Benches, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story = Story(name="large", amount="500000")
+    async with bench(service) as b:
+        await admit(b, AGREED)
+        await register_key(b)
+        await hand_in(b)
+        await b.react(story.submitted(), story.rated(), on=DAY)
+        may = "agreements.read covers.read"
+        mine, other = (b.bearer("p", "partner", party=party, scope=may) for party in ("city-guarantee", "another"))
+        pack = (await b.http.get(f"{PACKS}/1", headers=mine)).json()
+        path = f"/v1/facilities/{story.facility_id}/pack-verdict"
+        verdict = (await b.http.get(path, headers=mine)).json()
+        assert [(await b.http.get(one, headers=other)).status_code for one in (f"{PACKS}/1", path)] == [404, 404]
+
+    def replay(pack: dict[str, Any], verdict: dict[str, Any]) -> int:
+        for name, body in (("pack", pack), ("verdict", verdict)):
+            (tmp_path / name).write_text(json.dumps(body), "utf-8")
+        paths = ["--pack", str(tmp_path / "pack"), "--verdict", str(tmp_path / "verdict")]
+        return tool.main(["replay", *paths, "--public-key", public_half(KEY)])
+
+    assert replay(pack, verdict) == tool.SAME
+    assert capsys.readouterr().out == verdict["statement"] + "\n"
+    lie = verdict["statement"].replace("too_large", "too_small")
+    assert replay(pack, verdict | {"statement": lie}) == tool.DIFFERENT
+    assert replay(pack | {"document": pack["document"].replace("500000", "600000")}, verdict) == tool.DIFFERENT
+    assert replay(pack, verdict | {"statement": "{}"}) == tool.DIFFERENT
+
+
+def test_a_partner_signs_a_total_table_and_no_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table, key = tmp_path / "table.json", tmp_path / "key.pem"
+    key.write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    arguments = ["sign", "--table", str(table), "--key", str(key), "--key-id", "k1"]
+    table.write_text(json.dumps(TABLE), "utf-8")
+    assert tool.main(arguments) == tool.SAME
+    assert json.loads(capsys.readouterr().out) == signed(TABLE, KEY, "k1")
+    table.write_text(json.dumps(TABLE | {"rules": TABLE["rules"][:1]}), "utf-8")
+    assert tool.main(arguments) == tool.DIFFERENT
+    assert "pack_has_gap" in capsys.readouterr().err
