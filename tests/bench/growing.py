@@ -12,7 +12,8 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import md5
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ from tests.bench.direct import branch_of, world
 from tests.bench.figures import Bench, Comparison, Side, Wrong
 from tests.bench.ground import Ground, administer, ask, tell
 
-FILES = 20
+FILES, DRAWN = 20, 400
+FRESH = timedelta(days=30)
 STORED = {"ten_thousand": 10_000, "hundred_thousand": 100_000, "million": 1_000_000}
 STRIDE = 7_919
 """Prime to every number stored: facilities are taken from all over the tables, none twice."""
@@ -46,9 +48,10 @@ def key_of(number: int) -> str:
 
 async def file(folder: Path, admin_url: str) -> None:
     """Bring a few lives to where rating has everything but the findings; the events of the findings are kept aside."""
-    drawn = list(generator.generate(FILES, 1))
+    drawn = list(generator.generate(DRAWN, 1))
     day = max(life.applied_on for life in drawn)
-    lives = [replace(life, applied_on=day) for life in drawn]  # or the sources of the others would be too old
+    fresh = [life for life in drawn if day - life.applied_on <= FRESH]  # else rating waits for newer sources
+    lives = fresh[:FILES]
     found = []
     async with world(admin_url, folder, lives[0].profile) as (client, router):
         await router.open_day(day)

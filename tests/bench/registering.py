@@ -86,9 +86,10 @@ BENCH = Bench(
         "`POST /v1/referrals` of the application service, one process under `libs/runtime/serve.py`: the caller's"
         " token, the idempotency key, the body's rules, the borrower's data sealed under a key of its own, facility,"
         " consent, stream row, two events in the outbox and the stored answer, in one transaction. Baseline:"
-        " `tests/bench/bare.py` under uvicorn with uvloop and httptools and as many connections, which does none of that"
-        " and inserts two rows with SQLAlchemy. *Publishing* is the same service with its relay in the same process, as the local stack runs"
-        " it: it also carries each event to Kafka. Facilities, answers, stream rows and events are counted afterwards."
+        " `tests/bench/bare.py` under uvicorn with uvloop and httptools and as many connections, which does none of"
+        " that and inserts two rows with SQLAlchemy. *Publishing* is the same service with its relay in the same"
+        " process, as the local stack runs it: it also carries each event to Kafka. Facilities, answers, stream rows"
+        " and events are counted afterwards."
     ),
     prepared=prepared,
     comparisons=(
