@@ -46,6 +46,8 @@ class Ground:
     bootstrap: str
     size: int = 0
     versions: dict[str, str] = field(default_factory=dict)
+    servers: dict[str, int] = field(default_factory=dict)
+    """The process ids of PostgreSQL and Kafka."""
     children: list[Child] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -127,6 +129,7 @@ def standing(home: Path) -> Iterator[Ground]:
             for service in migrate.SERVICES:
                 pool.submit(migrate.upgrade, service, database.url).result()
         ground = Ground(home, database.url, broker.bootstrap)
+        ground.servers = {"postgres": database.pid, "kafka": broker.pid}
         ground.versions["postgres"] = str(ask(database.url, "SHOW server_version"))
         jars = sorted(kafka.LIBS.glob("kafka-clients-*.jar"))
         ground.versions["kafka"] = jars[-1].stem.rpartition("-")[2] if jars else "unknown"
@@ -143,6 +146,20 @@ async def on(url: str, work: Callable[[Any], Awaitable[T]]) -> T:
         return await work(conn)
     finally:
         await conn.close()
+
+
+def used(*pids: int) -> float:
+    """Milliseconds of processor time that these processes and all below them have used, those that ended included."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            words = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
+            own, parent = int(stat.parent.name), int(words[1])
+            if own in pids:
+                ticks += sum(map(int, words[11:15]))  # its own and those of children it has waited for
+            elif parent in pids:
+                ticks += sum(map(int, words[11:13]))
+    return ticks * 1000 / os.sysconf("SC_CLK_TCK")
 
 
 def run(work: Awaitable[T]) -> T:

@@ -21,7 +21,7 @@ from deploy.local import demo, stack
 from deploy.local.process import terminate
 from tests.bench.direct import applied, branch_of, world
 from tests.bench.figures import Bench, Comparison, Side, Wrong
-from tests.bench.ground import Ground, run, tell
+from tests.bench.ground import Ground, run, tell, used
 from tests.harness.whole import STAND_INS
 
 SEED = 1
@@ -31,7 +31,6 @@ async def direct(count: int, admin_url: str, folder: Path) -> None:
     """All lives to their ends; what came out is reconciled with what went in."""
     lives = list(generator.generate(count, SEED))
     async with world(admin_url, folder, lives[0].profile) as (client, router):
-        assert "partner" in STAND_INS
         began = time.monotonic()
         replay = Replay(
             lives, generator.indices(lives, SEED), branch_of(lives), client, router, "http://partner", lambda _: None
@@ -43,6 +42,14 @@ async def direct(count: int, admin_url: str, folder: Path) -> None:
         if problems := reconcile(lives, found, published, await applied(router)).problems:
             raise Wrong(f"the direct calls do not reconcile: {problems[:3]}")
         tell({"rate": count / (ended - began), "events": float(len(router.journal))})
+
+
+def _used(ground: Ground, running: stack.Stack) -> dict[str, float]:
+    """Processor time so far: of the services, the servers, and what only this machine needs (stand-ins, the driver)."""
+    services = [child.pid for name, child in running.children.items() if name not in STAND_INS]
+    stand_ins = [running.children[name].pid for name in STAND_INS]
+    servers = {name: used(pid) for name, pid in ground.servers.items()}
+    return {"services": used(*services), **servers, "driver": time.process_time() * 1000 + used(*stand_ins)}
 
 
 @contextmanager
@@ -61,12 +68,15 @@ def prepared(ground: Ground, facts: dict[str, str]) -> Iterator[dict[str, Side]]
             running = ground.stack(ground.database(day=""))
             try:
                 stack._start_all(running, ground.home / "logs", replicas, stack.SERVICES, {})
+                before = _used(ground, running)
                 outcome = run(demo.play(running, portfolio, lambda _: None, seed=SEED))
+                after = _used(ground, running)
             finally:
                 terminate(*running.children.values())
             if outcome.findings.problems:
                 raise Wrong(f"the lives do not reconcile: {outcome.findings.problems[:3]}")
-            return {"rate": ground.size / outcome.seconds, "events": float(sum(outcome.published.values()))}
+            cost = {f"{name}_cpu_ms_a_life": (after[name] - before[name]) / ground.size for name in before}
+            return {"rate": ground.size / outcome.seconds, "events": float(sum(outcome.published.values())), **cost}
 
         return measure
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from tests.bench import capacity
 from tests.bench.figures import PAIRS_MIN, Measured, middle_and_ends, shown, verdict
 
 PACKAGES = ("aiokafka", "asyncpg", "fastapi", "pydantic", "sqlalchemy", "uvicorn", "uvloop", "httptools")
@@ -90,4 +91,4 @@ def render(measured: Sequence[Measured], *, command: str, pairs: int, seconds: f
         others = {name for c in one.bench.comparisons for name in (c.ours, c.baseline)}
         for name in sorted(one.figures.keys() - others):
             lines.append(f"- {name}: {middle_and_ends(one.figures[name])}")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *capacity.section(measured)]) + "\n"

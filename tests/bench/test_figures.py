@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from tests.bench import report
+from tests.bench import capacity, report
 from tests.bench.figures import Bench, Comparison, Measured, Wrong, middle_and_ends, order, percentile, shown, verdict
 from tests.bench.hopping import seen
 from tests.bench.relaying import HEADERS, KEYS, rows_of
@@ -105,6 +105,16 @@ def test_the_page_names_command_machine_versions_and_every_ratio() -> None:
     ):
         assert words in page
     assert "Fewer than" not in report.render([one], command="make bench", pairs=5, seconds=60, postgres="16", kafka="4")
+
+
+def test_cores_follow_from_the_cost_of_a_life_and_the_busiest_hour() -> None:
+    assert capacity.cores(1000, capacity.WORKING_SECONDS_A_YEAR) == capacity.PEAK
+    one = Measured(BENCHES["P5"], 10)
+    cost = {f"{part}_cpu_ms_a_life": 360.0 for part in capacity.PARTS}
+    one.add("one", {"rate": 1, "events": 360, **cost})
+    page = "\n".join(capacity.section([one]))
+    assert "| a province bank | 200,000 | 5 | 0.1 | 0.1 | 0.1 |" in page
+    assert capacity.section([]) == []
 
 
 def test_the_plan_is_in_the_environment() -> None:
