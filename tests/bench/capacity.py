@@ -1,4 +1,4 @@
-"""What the measured cost of a life means for a bank: cores and events in its busiest hour, from the run's own figures."""
+"""What the measured cost of a life means for a bank: cores and events in its busiest hour, from a run's figures."""
 
 from __future__ import annotations
 
