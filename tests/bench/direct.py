@@ -42,8 +42,11 @@ class DirectDoor(CommandDoor):
 
     admits_parties = True
 
-    async def execute(self, command: Command, *, keys: Sequence[str], owner: str = "", status: int = 200) -> Response:
-        """The command and its commit."""
+    async def execute(
+        self, command: Command, *, keys: Sequence[str], owner: str = "", status: int = 200, own: Command | None = None
+    ) -> Response:
+        """The command and its commit; nobody asks whose it is."""
+        del own
         async with self.parts.transaction() as unit:
             await unit.lock(keys, dict.fromkeys(keys, owner))
             result = await command(Tx(unit, self._cause(keys), self.parts.open_on))

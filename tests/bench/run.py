@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -84,6 +85,7 @@ def main() -> int:
     if missing:
         print(missing, file=sys.stderr)
         return 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is ended in order
     home = Path(tempfile.mkdtemp(prefix="silverbear-bench-"))
     home.chmod(0o755)
     try:
