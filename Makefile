@@ -1,7 +1,7 @@
 # One command each: `make demo` shows the platform at work, `make check test` says whether it is sound.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos check format lock
+.PHONY: help setup demo test chaos bench check format lock
 
 # The first Python of at least 3.11; `make PYTHON=/path/to/python3 …` takes another one.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -16,6 +16,7 @@ help:
 	@echo 'make test    all tests        (ARGS="tests/local -k kafka" for some)'
 	@echo 'make chaos   whole lives while things break, then the audit (LIVES=2000 SEED=1 EACH=5 REPORT=file.md;'
 	@echo '             PLANT=name shows that a bug is caught; SCENARIO=outage, rolling or overload)'
+	@echo 'make bench   every figure against its baseline (BENCH=P1,P2 PAIRS=5 SIZE=… REPORT=docs/performance.md)'
 	@echo 'make check   format, lint, types, import rules, event schemas, documents of the interfaces'
 	@echo 'make format  mend the format  make lock    renew the pinned requirements   make setup   only .venv'
 
@@ -44,6 +45,9 @@ test: $(READY)
 
 chaos: $(READY)
 	@exec $(BIN)/python deploy/local/child.py $$PPID 15 -1 -1 $(BIN)/python -m tests.chaos.run
+
+bench: $(READY)
+	@exec $(BIN)/python deploy/local/child.py $$PPID 15 -1 -1 $(BIN)/python -m tests.bench.run
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -1,7 +1,8 @@
 """The outbox relay: everything committed is published, in the order of its key, and nothing is forgotten.
 
 One active relay per service holds an advisory lock; the others stand by. A batch is sent pipelined and only what the
-broker acknowledged is deleted, so a crash in between sends twice and the readers' inbox drops the copy. A row that
+broker acknowledged is deleted, so a crash in between sends twice and the readers' inbox drops the copy. A batch is on
+its way only when the one before is acknowledged; the database forgets that one and reads the next meanwhile. A row that
 the broker will never take is parked with its error, and later rows of its key wait behind it.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -37,7 +39,8 @@ BATCH_BYTES_MAX = 8_388_608
 _READ_SQL = """
 SELECT id, key, topic, headers, payload FROM (
     SELECT *, sum(octet_length(payload)) OVER (ORDER BY id) - octet_length(payload) AS ahead FROM (
-        SELECT id, key, topic, headers, payload FROM outbox WHERE error = '' AND key <> ALL($1) ORDER BY id LIMIT $2
+        SELECT id, key, topic, headers, payload FROM outbox
+        WHERE error = '' AND key <> ALL($1) AND id <> ALL($4::bigint[]) ORDER BY id LIMIT $2
     ) next_ones
 ) counted WHERE ahead < $3 ORDER BY id
 """
@@ -57,6 +60,7 @@ class Relay:
         self._blocked: list[str] = []
         self._wake = asyncio.Event()
         self._closing = False
+        self._look_again = 0.0
 
     def close(self) -> None:
         """Let `run` end after the batch under way."""
@@ -95,8 +99,8 @@ class Relay:
             await producer.start()
             while not self._closing:
                 await self._find_blocked(driver)
-                look_again = time.monotonic() + POLL_SECONDS
-                while time.monotonic() < look_again and not self._closing:
+                self._look_again = time.monotonic() + POLL_SECONDS
+                while time.monotonic() < self._look_again and not self._closing:
                     self._wake.clear()
                     if not await self._batch(driver, producer):
                         await woken(self._wake, seconds=POLL_SECONDS)
@@ -107,28 +111,67 @@ class Relay:
         self._blocked = [row["key"] for row in await driver.fetch("SELECT DISTINCT key FROM outbox WHERE error <> ''")]
 
     async def _batch(self, driver: Any, producer: AIOKafkaProducer) -> bool:
-        """Publish one batch; true when there may be more right now."""
-        rows = await driver.fetch(_READ_SQL, self._blocked, self.parts.settings.relay_batch_max, BATCH_BYTES_MAX)
-        if not rows:
-            return False
-        reach("relay.before_send", self.parts.settings.fault)
-        sent, unsendable = await self._send(producer, rows)
-        reach("relay.after_ack", self.parts.settings.fault)
+        """Publish one batch, and those behind it while each is full; true when there may be more right now.
+
+        Ids are not committed in their order, so what is under way is left out by name: nothing is passed over for good.
+        """
+        rows = await self._read(driver, [])
+        acknowledged: dict[int, Any] = {}
+        while rows:
+            reach("relay.before_send", self.parts.settings.fault)
+            # Both end before anything is judged: the connection is used by one at a time.
+            sending, following = await asyncio.gather(
+                self._send(producer, rows), self._go_on(driver, acknowledged, rows), return_exceptions=True
+            )
+            for failure in (following, sending):
+                if isinstance(failure, BaseException):
+                    raise failure
+            sent, unsendable = sending
+            reach("relay.after_ack", self.parts.settings.fault)
+            if unsendable or len(sent) < len(rows):
+                await self._forget(driver, sent)
+                await self._park(driver, unsendable)
+                return True
+            rows, acknowledged = following, sent
+        await self._forget(driver, acknowledged)
+        return rows is None
+
+    async def _go_on(self, driver: Any, acknowledged: dict[int, Any], under_way: Any) -> Any:
+        """Forget the batch before the one under way and read the one behind it; None when that is for later."""
+        await self._forget(driver, acknowledged)
+        # No character has more than four bytes.
+        large = 4 * sum(len(row["payload"]) for row in under_way) >= BATCH_BYTES_MAX
+        if not large and len(under_way) < self.parts.settings.relay_batch_max:
+            return []
+        if self._closing or time.monotonic() > self._look_again:
+            return None
+        return await self._read(driver, [row["id"] for row in under_way])
+
+    async def _read(self, driver: Any, under_way: list[int]) -> Any:
+        limits = (self.parts.settings.relay_batch_max, BATCH_BYTES_MAX)
+        return await driver.fetch(_READ_SQL, self._blocked, *limits, under_way)
+
+    async def _forget(self, driver: Any, sent: dict[int, Any]) -> None:
+        """Delete what was acknowledged, and note how far each partition came."""
+        if not sent:
+            return
         reached: dict[tuple[str, int], int] = {}
+        count: Counter[str] = Counter()
         for meta in sent.values():
             topic = meta.topic.removeprefix(self.parts.settings.topic_prefix)
-            self.parts.telemetry.metrics.published.labels(topic).inc()
+            count[topic] += 1
             reached[topic, meta.partition] = max(meta.offset, reached.get((topic, meta.partition), -1))
+        for topic, number in count.items():
+            self.parts.telemetry.metrics.published.labels(topic).inc(number)
         marks = [{"topic": topic, "part": part, "offset": offset} for (topic, part), offset in reached.items()]
         await driver.execute(_DONE_SQL, list(sent), json.dumps(marks))
+
+    async def _park(self, driver: Any, unsendable: dict[int, str]) -> None:
         for id_, error in unsendable.items():
             await driver.execute("UPDATE outbox SET error = $2 WHERE id = $1", id_, error)
             self.parts.log.error("outbox_row_parked", id=id_, error=error)
         if unsendable:
             await self._find_blocked(driver)
-        full = len(rows) == self.parts.settings.relay_batch_max
-        full = full or 4 * sum(len(row["payload"]) for row in rows) >= BATCH_BYTES_MAX  # no character has more bytes
-        return bool(unsendable) or len(sent) < len(rows) or full
 
     async def _send(self, producer: AIOKafkaProducer, rows: Any) -> tuple[dict[int, Any], dict[int, str]]:
         """Pipeline the rows; returns acknowledgements and errors by row id. A key stops at its first bad row."""

@@ -7,12 +7,14 @@ the stream rows of all keys it will touch first, sorted, so a key's changes are 
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
@@ -167,25 +169,26 @@ class Unit:
         self._cancelled[kind, ref] = None
 
     async def flush(self, answer: tuple[str, ...] | None = None) -> None:
-        """Write everything queued: one statement per shelf, one for timers, one for calls, one for the events.
+        """Write everything queued: one statement for timers, one for calls, and one for all shelves and the events.
 
         A service's `journal` statement takes the events ($1, as JSON) last of all, so that it may lock.
         `answer` is an HTTP command's (caller, idempotency key, status, headers, body); it goes with the events.
         """
-        for lot in self._lots.values():
-            if lot.dirty:
-                await self.sql(lot.shelf.save_sql, lot.shelf.dump([lot.rows[id_] for id_ in lot.dirty]))
-                lot.dirty.clear()
         await self._flush_waiting()
-        events = (json.dumps(self._events), json.dumps(self._touched()))
-        if self._events and answer:
-            await self.sql(_OUTBOX_AND_ANSWER_SQL, *events, *answer)
-        elif self._events:
-            await self.sql(_OUTBOX_SQL, *events)
-        elif answer:
-            await self.sql(_ANSWER_SQL, *answer)
-        if self._events and self.journal:
-            await self.sql(self.journal, events[0])
+        lots = sorted((lot for lot in self._lots.values() if lot.dirty), key=lambda lot: lot.shelf.name)
+        values = [lot.shelf.dump([lot.rows[id_] for id_ in lot.dirty]) for lot in lots]
+        events = json.dumps(self._events) if self._events else ""
+        if events:
+            values += (events, json.dumps(self._touched()))
+        values += answer or ()
+        if not values:
+            return
+        saves = tuple(lot.shelf.save_sql for lot in lots)
+        await self.sql(_together(saves, told=bool(events), answered=bool(answer)), *values)
+        if events and self.journal:
+            await self.sql(self.journal, events)
+        for lot in lots:
+            lot.dirty.clear()
         self._events.clear()
 
     async def _flush_waiting(self) -> None:
@@ -215,24 +218,46 @@ ON CONFLICT (key) DO UPDATE
 SET version = stream.version + 1, org = CASE stream.org WHEN '' THEN excluded.org ELSE stream.org END
 RETURNING key, seq, org
 """
+# Of what a statement does beside its last part: a name, and the text.
+_MOVED = (
+    "moved",
+    "UPDATE stream s SET seq = t.seq FROM jsonb_to_recordset($2::jsonb) AS t(key text, seq bigint) WHERE s.key = t.key",
+)
+_TOLD = ("told", "SELECT pg_notify(current_schema() || '.outbox', '')")
 _OUTBOX_SQL = """
-WITH moved AS (
-    UPDATE stream s SET seq = t.seq
-    FROM jsonb_to_recordset($2::jsonb) AS t(key text, seq bigint) WHERE s.key = t.key
-), told AS (SELECT pg_notify(current_schema() || '.outbox', '') )
 INSERT INTO outbox (key, topic, event_id, headers, payload)
 SELECT e.key, e.topic, e.event_id, e.headers, e.payload
 FROM told, jsonb_to_recordset($1::jsonb) AS e(key text, topic text, event_id text, headers jsonb, payload text)
 """
-_OUTBOX_AND_ANSWER_SQL = _OUTBOX_SQL.replace(
-    "WITH moved",
-    "WITH answered AS (UPDATE requests SET status = $5::text::int, headers = $6::text::jsonb, body = $7"
-    " WHERE caller = $3 AND idempotency_key = $4), moved",
-)
 _ANSWER_SQL = """
 UPDATE requests SET status = $3::text::int, headers = $4::text::jsonb, body = $5
 WHERE caller = $1 AND idempotency_key = $2
 """
+_PARAMETER = re.compile(r"\$(\d+)")
+
+
+@lru_cache(maxsize=1_000)
+def _together(saves: tuple[str, ...], *, told: bool, answered: bool) -> str:
+    """One statement, so one round trip, for the shelves' rows ($1 each), the events ($1, $2) and the answer ($1 to $5).
+
+    Its parts touch different tables and see none of each other's rows; the parameters follow in this order.
+    """
+    parts = [(f"save_{number}", _shifted(save, number)) for number, save in enumerate(saves)]
+    at = len(saves)
+    if answered:
+        parts.append(("answered", _shifted(_ANSWER_SQL, at + 2 * told)))
+    if told:
+        parts += ((name, _shifted(text, at)) for name, text in (_MOVED, _TOLD, ("", _OUTBOX_SQL)))
+    *beside, (_, last) = parts
+    head = ", ".join(f"{name} AS ({text})" for name, text in beside)
+    return f"WITH {head} {last}" if head else last
+
+
+def _shifted(statement: str, by: int) -> str:
+    """The statement with its parameters' numbers moved on."""
+    return _PARAMETER.sub(lambda found: f"${int(found[1]) + by}", statement)
+
+
 _TIMERS_SQL = """
 INSERT INTO timers (kind, ref, key, due, org, traceparent)
 SELECT kind, ref, key, due, org, traceparent FROM jsonb_to_recordset($1::jsonb)

@@ -1,1 +1,1 @@
-"""Measurements of what must stay quick, each beside the bare work it is compared with in the same run."""
+"""How fast the platform is: every figure a ratio against a named baseline of the same run (`make bench`)."""

@@ -141,3 +141,36 @@ async def test_a_leader_that_is_frozen_loses_its_lead(
         await until(empty, "the other replica publishes")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_row_that_is_committed_after_later_ones_were_read_is_not_passed_over(
+    live: Live, kafka: str, topics: str
+) -> None:
+    async with live("application", relay_batch_max=5) as node:
+        held, free = asyncio.Event(), asyncio.Event()
+
+        async def slow(tx: Tx) -> None:
+            tx.publish(referral("late", "first"))
+            await tx.unit.flush()  # its id is taken here
+            held.set()
+            await free.wait()
+
+        late = asyncio.create_task(node.do(slow, "late", on=DAY))
+        await held.wait()
+        await publish(node, "early", *map(str, range(500)))
+        node.relay()
+
+        async def under_way() -> bool:
+            return 0 < (await node.rows("SELECT count(*) FROM outbox"))[0] < 500
+
+        await until(under_way, "some batches are published")
+        free.set()
+        await late
+
+        async def empty() -> bool:
+            return await node.rows("SELECT count(*) FROM outbox") == [0]
+
+        await until(empty, "the outbox is empty")
+        found = await by_key(kafka, topics + "application")
+        assert found == {"early": list(range(1, 501)), "late": [1]}
+        assert len(await read_all(kafka, topics + "application")) == 501
