@@ -11,7 +11,7 @@ TOLD = frozenset(
         *("claim.queried", "claim.answered", "claim.accepted", "claim.denied", "claim.appealed", "claim.withdrawn"),
         *("claim.interim_paid", "claim.paid", "deadline.missed", "reguarantee.reimbursed", "reguarantee.overdue"),
         *("recovery.shared", "cap.reached", "balance.confirmed", "balance.contested", "partner.warned"),
-        *("partner.suspended", "partner.reinstated", "partner.unreachable"),
+        *("partner.suspended", "partner.reinstated", "partner.unreachable", "payout.deferred"),
     }
 )
 WITHHELD = {
