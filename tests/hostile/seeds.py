@@ -70,6 +70,7 @@ async def _guarantee(bench: Bench) -> Known:
     await story.go_overdue(bench)
     return {
         "facility_id": [story.facility_id],
+        "loan_id": [story.loan_id],
         "code": ["reg-4321", "named", "new-1", "new-2", "new-3"],
         "partner_id": ["city-guarantee", "new-1", "new-2"],
         "pack_version": ["1"],
