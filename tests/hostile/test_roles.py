@@ -50,7 +50,7 @@ class Knock:
     async def at(self, door: str, headers: dict[str, str]) -> httpx.Response:
         """The answer at a door: about what the seeds know, else about things called abc."""
         method, _, path = door.partition(" ")
-        path = path.replace("{item}", "1")
+        path = path.replace("{item}", "1").replace("{about}", "filings").replace("{month}", "2025-09")
         path = re.sub(r"\{(\w+)\}", lambda match: self.known.get(match[1], ["abc"])[0], path)
         headers = {"idempotency-key": str(uuid.uuid4()), **headers}
         if method == "GET":

@@ -2,7 +2,17 @@
 
 from fastapi import APIRouter
 
-from services.guarantee.api import agreements, changes, facilities, partners, undertakings
+from services.guarantee.api import (
+    agreements,
+    changes,
+    defence,
+    facilities,
+    partners,
+    recovery,
+    runway,
+    statements,
+    undertakings,
+)
 
 router = APIRouter()
 router.include_router(agreements.router)
@@ -10,3 +20,7 @@ router.include_router(facilities.router)
 router.include_router(partners.router)
 router.include_router(undertakings.router)
 router.include_router(changes.router)
+router.include_router(statements.router)
+router.include_router(recovery.router)
+router.include_router(defence.router)
+router.include_router(runway.router)

@@ -13,6 +13,7 @@ from libs.events.guarantee import PartnerWarned
 from libs.kernel.money import Money
 from libs.runtime.tx import Tx
 from services.guarantee.commands.caps import note_balance
+from services.guarantee.commands.ledger import enter_balance
 from services.guarantee.domain import suspension as pauses
 from services.guarantee.domain.agreement import Agreement
 from services.guarantee.domain.health import TrackRecord, judge, new_record, value_of
@@ -27,6 +28,7 @@ async def keep_loan(tx: Tx, agreement: Agreement, before: CoveredLoan | None, af
     change = after.guaranteed - (before.guaranteed if before else none)
     overdue = _in_arrears(after) - (_in_arrears(before) if before else none)
     if change:
+        enter_balance(tx, after, change)
         await note_balance(tx, agreement, after, change)
 
     def moved(record: TrackRecord) -> TrackRecord:
