@@ -246,3 +246,55 @@ class PartnerReinstated:
     partner: str
     agreement: str
     reason: str
+
+
+@_event("balance.confirmed")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalanceConfirmed:
+    """Bank and partner both confirmed a month of the shared recovery book; `digest` is that of its figures."""
+
+    partner: str
+    month: str
+    digest: str
+
+
+@_event("balance.contested")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalanceContested:
+    """One side (`bank`, or the partner) does not agree with a month of the shared recovery book, with its reason."""
+
+    partner: str
+    month: str
+    digest: str
+    side: str
+    reason: str
+
+
+@_event("cover.endangered")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverEndangered:
+    """If the loan were claimed today, more than was told before would be denied: by which defences, and whose duties.
+
+    `mend_by` are the last days of those that can still be mended, the earliest first.
+    """
+
+    facility_id: str
+    cover_id: str
+    loan_id: str
+    before: Money
+    after: Money
+    reasons: tuple[str, ...]
+    holders: tuple[str, ...]
+    mend_by: tuple[date, ...]
+
+
+@_event("cover.mended")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverMended:
+    """Less of the loan than was told before would be denied if it were claimed today."""
+
+    facility_id: str
+    cover_id: str
+    loan_id: str
+    before: Money
+    after: Money

@@ -16,6 +16,7 @@ from libs.runtime.problems import problem
 from libs.runtime.telemetry import MACHINES_ASK
 from libs.runtime.wiring import Parts
 
+LISTS = "/lists/"
 HEAD_BYTES_MAX = 65_536
 """Request line and headers together."""
 AT_ONCE = {"Retry-After": "1"}
@@ -77,20 +78,24 @@ class Gate:
 
 
 class BodyLimit:
-    """Lets at most `body_bytes_max` bytes of a body in, whether or not the request says beforehand how many come."""
+    """Lets at most `body_bytes_max` bytes of a body in, whether or not the request says beforehand how many come.
+
+    Where a whole list is handed in (a path with LISTS in it) it is `list_bytes_max`.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on; reading on past the limit is answered 413, and the connection is not used again."""
-        came = 0
+        came, long = 0, LISTS in scope.get("path", "")
 
         async def receive_some() -> Message:
             nonlocal came
             message = await receive()
             came += len(message.get("body", b""))
-            if came > scope["app"].state.parts.settings.body_bytes_max:
+            settings = scope["app"].state.parts.settings
+            if came > (settings.list_bytes_max if long else settings.body_bytes_max):
                 raise HTTPException(413, headers={"Connection": "close"})
             return message
 

@@ -27,6 +27,7 @@ from libs.runtime.relay import Relay
 from libs.runtime.settings import Settings, read_settings
 from libs.runtime.telemetry import Telemetry, Watch
 from libs.runtime.traces import traces_of
+from libs.runtime.tx import Booking
 from libs.runtime.wiring import Parts, Reactions, Timers
 
 __all__ = ["Reactions", "Service", "Timers"]
@@ -51,6 +52,7 @@ class Service:
         routers: Sequence[APIRouter],
         needs: Sequence[str] = (),
         journal: str = "",
+        booking: Booking | None = None,
         settings: Settings | None = None,
     ) -> None:
         unknown = set(reads) - set(catalogue.TOPICS)
@@ -59,7 +61,7 @@ class Service:
         self.name, self.metadata, self.reads = name, metadata, tuple(reads)
         self.reactions = {kind_of(body).type: reaction for body, reaction in reactions.items()}
         self.timers, self.partners, self._settings = timers, partners, settings
-        self.needs, self.journal = tuple(needs), journal
+        self.needs, self.journal, self._booking = tuple(needs), journal, booking
         self.app = Interface(
             title=f"Silverbear {name}",
             version="1",
@@ -92,6 +94,7 @@ class Service:
             partners=self.partners,
             keyring=Keyring(settings.keyring_path) if settings.keyring_path else None,
             journal=self.journal,
+            booking=self._booking,
             log=structlog.get_logger().bind(service=self.name),
             telemetry=Telemetry(self.name, traces_of(settings, self.name)),
         )

@@ -81,6 +81,8 @@ class Settings(BaseSettings):
     partner_requests_minute_max: int = Field(600, ge=1, le=1_000_000)
     bulk_rows_max: int = Field(500, ge=1, le=5_000)
     """Rows of one bulk request; each has its own result."""
+    list_bytes_max: int = Field(16_777_216, ge=1_024, le=67_108_864)
+    """The same where a whole list is handed in; who may is checked before it is read."""
     waiters_max: int = Field(32, ge=1, le=999)
     """Reads that may wait for an event at the same time, in one process; none of them holds a connection."""
     wait_seconds_max: float = Field(5.0, gt=0, le=60)

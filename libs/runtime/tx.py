@@ -72,10 +72,17 @@ class Unit:
     """The transaction: created by the runtime at a door, flushed once, committed by the runtime alone."""
 
     def __init__(
-        self, driver: Any, *, service: str, policies: PolicyBook, calendar: Calendar, journal: str = ""
+        self,
+        driver: Any,
+        *,
+        service: str,
+        policies: PolicyBook,
+        calendar: Calendar,
+        journal: str = "",
+        booking: Booking | None = None,
     ) -> None:
         self.driver, self.service, self.policies, self.calendar = driver, service, policies, calendar
-        self.journal = journal
+        self.journal, self.booking = journal, booking
         self.keys: tuple[str, ...] = ()
         self.committed: list[Callable[[], object]] = []
         self._seq: dict[str, int] = {}
@@ -274,6 +281,10 @@ ON CONFLICT (kind, reference) DO NOTHING
 """
 
 
+Booking = Callable[["Tx", Any, str], None]
+"""Books an event (body and id) in the transaction that publishes it, so that what is booked is what is told."""
+
+
 class Tx:
     """What a command sees: the business date, the actor, dated policies, shelves, and the ways to act."""
 
@@ -342,6 +353,8 @@ class Tx:
         }
         payload = adapter_of(kind.body).dump_json(body).decode()
         self.unit.add_event(key, kind.topic, event_id, {k: v for k, v in headers.items() if v}, payload)
+        if self.unit.booking is not None:
+            self.unit.booking(self, body, event_id)
         return event_id
 
     def call(self, kind: str, *, key: str, reference: str, request: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from libs.runtime.policies import PolicyBook
 from libs.runtime.rates import Rates
 from libs.runtime.settings import Settings
 from libs.runtime.telemetry import Telemetry
-from libs.runtime.tx import Tx, Unit
+from libs.runtime.tx import Booking, Tx, Unit
 from libs.runtime.waiting import Waiting
 
 # One lock of the whole database: commands share it, whoever closes a day takes it alone. Taken before the command's
@@ -49,6 +49,7 @@ class Parts:
     keyring: Keyring | None = None
     journal: str = ""
     """What a unit runs with the events it publishes; see Unit.flush."""
+    booking: Booking | None = None
     opened: asyncio.Condition = field(default_factory=asyncio.Condition)
     open_on: date = date.min
     draining: bool = False
@@ -75,7 +76,14 @@ class Parts:
 
     def _unit(self, driver: Any) -> Unit:
         calendar = self.policies.profile.calendar
-        return Unit(driver, service=self.name, policies=self.policies, calendar=calendar, journal=self.journal)
+        return Unit(
+            driver,
+            service=self.name,
+            policies=self.policies,
+            calendar=calendar,
+            journal=self.journal,
+            booking=self.booking,
+        )
 
     def topic(self, name: str) -> str:
         """The broker's name for a topic of the contract."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from libs.runtime.service import Service
 from services.guarantee import store
 from services.guarantee.api import router
+from services.guarantee.commands.ledger import enter_event
 from services.guarantee.partners import PARTNERS
 from services.guarantee.reactions import REACTIONS
 from services.guarantee.timers import TIMERS
@@ -12,11 +13,12 @@ from services.guarantee.timers import TIMERS
 service = Service(
     name="guarantee",
     metadata=store.metadata,
-    reads=("application", "rating"),
+    reads=("application", "collateral", "rating"),
     reactions=REACTIONS,
     timers=TIMERS,
     partners=PARTNERS,
     routers=(router,),
     journal=store.JOURNAL_SQL,
+    booking=enter_event,
 )
 app = service.app

@@ -1,4 +1,5 @@
-"""What guarantee does with events of others: application tells the loan's story, rating how good the borrower is."""
+"""What guarantee does with events of others: application tells the loan's story, rating how good the borrower is,
+collateral what becomes of the security."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from libs.events.application import (
     ApplicationRefused,
     ApplicationSubmitted,
     FacilityGranted,
+    InspectionCompleted,
     LoanClosed,
     LoanCured,
     LoanDisbursed,
@@ -13,11 +15,12 @@ from libs.events.application import (
     RecoveryReceived,
     RepaymentReceived,
 )
+from libs.events.collateral import CollateralDisposed, CollateralOffered, CollateralPerfected, CollateralReleased
 from libs.events.envelope import Meta
 from libs.events.rating import InformationDisputed, InformationVerified, RatingAssigned
 from libs.runtime.service import Reactions
 from libs.runtime.tx import Tx
-from services.guarantee.commands import claims, covers, notices, premiums, requests, undertakings
+from services.guarantee.commands import claims, covers, defence, notices, premiums, requests, undertakings
 
 
 async def application_submitted(tx: Tx, event: ApplicationSubmitted, _: Meta) -> None:
@@ -51,10 +54,12 @@ async def repayment_received(tx: Tx, event: RepaymentReceived, _: Meta) -> None:
 
 async def loan_overdue(tx: Tx, event: LoanOverdue, _: Meta) -> None:
     await claims.note_overdue(tx, event)
+    await defence.look(tx, event.facility_id)
 
 
 async def loan_cured(tx: Tx, event: LoanCured, _: Meta) -> None:
     await claims.note_cure(tx, event)
+    await defence.look(tx, event.facility_id)
 
 
 async def recovery_received(tx: Tx, event: RecoveryReceived, _: Meta) -> None:
@@ -65,6 +70,20 @@ async def loan_closed(tx: Tx, event: LoanClosed, _: Meta) -> None:
     await premiums.refund_unearned(tx, event)
     await claims.close_loan(tx, event)
     await undertakings.note_closing(tx, event)
+    await defence.look(tx, event.facility_id)
+
+
+async def collateral_disposed(tx: Tx, event: CollateralDisposed, _: Meta) -> None:
+    await claims.note_sale(tx, event)
+    await defence.note_security(tx, event)
+
+
+async def security_noted(tx: Tx, event: CollateralOffered | CollateralPerfected | CollateralReleased, _: Meta) -> None:
+    await defence.note_security(tx, event)
+
+
+async def inspection_completed(tx: Tx, event: InspectionCompleted, _: Meta) -> None:
+    await defence.note_inspection(tx, event)
 
 
 REACTIONS: Reactions = {
@@ -80,4 +99,9 @@ REACTIONS: Reactions = {
     LoanCured: loan_cured,
     RecoveryReceived: recovery_received,
     LoanClosed: loan_closed,
+    CollateralDisposed: collateral_disposed,
+    CollateralOffered: security_noted,
+    CollateralPerfected: security_noted,
+    CollateralReleased: security_noted,
+    InspectionCompleted: inspection_completed,
 }

@@ -25,10 +25,14 @@ from services.guarantee.domain.cash import CashLeg
 from services.guarantee.domain.change import Change
 from services.guarantee.domain.claim import Claim
 from services.guarantee.domain.cover import Cover, CoverFile
+from services.guarantee.domain.defence import Look, Proof, Security
 from services.guarantee.domain.health import TrackRecord
+from services.guarantee.domain.ledger import Entry
+from services.guarantee.domain.listed import PartnerList
 from services.guarantee.domain.loan import CoveredLoan
 from services.guarantee.domain.pack import Judgement, Pack, PartnerKey
 from services.guarantee.domain.payout import Payout, PayoutBook
+from services.guarantee.domain.recovery import Balance
 from services.guarantee.domain.routing import Routing
 from services.guarantee.domain.suspension import Suspension
 from services.guarantee.domain.telling import TOLD
@@ -56,6 +60,38 @@ ROUTINGS = Shelf(metadata, "routings", Routing, id="facility_id")
 PARTNER_KEYS = Shelf(metadata, "partner_keys", PartnerKey, id="key_ref", group="partner_id")
 PACKS = Shelf(metadata, "packs", Pack, id="pack_ref", group="code")
 JUDGEMENTS = Shelf(metadata, "judgements", Judgement, id="facility_id")
+ENTRIES = Shelf(metadata, "entries", Entry, id="entry_id")
+Index("ix_entries_reference", ENTRIES.table.c.reference, ENTRIES.table.c.kind)
+Index("ix_entries_on", ENTRIES.table.c.on)
+SECURITIES = Shelf(metadata, "securities", Security, id="collateral_id")
+PROOFS = Shelf(metadata, "proofs", Proof, id="proof_id")
+LOOKS = Shelf(metadata, "looks", Look, id="loan_id")
+BALANCES = Shelf(metadata, "balances", Balance, id="balance_id", group="partner_id")
+LISTS = Shelf(metadata, "lists", PartnerList, id="list_id", group="partner_id")
+
+Table(
+    "list_rows",
+    metadata,
+    Column("list_id", Text, primary_key=True),
+    Column("line", BigInteger, primary_key=True, autoincrement=False),
+    *(Column(name, Text, nullable=False) for name in ("kind", "reference", "party", "currency", "state")),
+    Column("amount", Numeric(20, 2), nullable=False),
+    Column("day", Date, nullable=False),
+    comment="a partner's own list as it was handed in, row by row",
+)
+Table(
+    "differences",
+    metadata,
+    Column("list_id", Text, primary_key=True),
+    Column("against", Text, primary_key=True, comment="whose list it was held against: bank, or another party"),
+    Column("place", Text, primary_key=True),
+    *(Column(name, Text, nullable=False) for name in ("finding", "cause", "kind", "reference", "party")),
+    Column("line", BigInteger, nullable=True),
+    *(Column(f"{side}_currency", Text, nullable=True) for side in ("our", "their")),
+    *(Column(f"{side}_amount", Numeric(20, 2), nullable=True) for side in ("our", "their")),
+    *(Column(f"{side}_day", Date, nullable=True) for side in ("our", "their")),
+    comment="where a list says something else than the one it was held against",
+)
 
 Index(
     "ix_covers_open_requests",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from libs.runtime.service import Timers
-from services.guarantee.commands import cash, changes, claim_life, claims, covers, premiums, routing
+from services.guarantee.commands import cash, changes, claim_life, claims, covers, defence, premiums, routing
 
 TIMERS: Timers = {
     claims.CLAIM_DUE: claims.file_due_claim,
@@ -12,7 +12,8 @@ TIMERS: Timers = {
     claims.TURN_ENDS: claim_life.end_turn,
     claims.INTERIM_DUE: claim_life.miss_interim,
     covers.HOLD_EXPIRES: covers.expire,
-    covers.FILING_ENDS: covers.end_filing,
+    covers.FILING_ENDS: defence.end_filing,
+    defence.LOOK_AGAIN: defence.look_again,
     covers.COVER_EXPIRES: changes.warn_of_end,
     covers.PREMIUM_NEXT: premiums.charge_next,
     changes.CONSENT_ENDS: changes.end_consent,

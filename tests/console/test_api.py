@@ -11,6 +11,7 @@ import pytest
 
 from libs.events import application as app
 from libs.events.catalogue import kinds
+from libs.events.guarantee import BalanceConfirmed, BalanceContested, CoverEndangered, CoverMended
 from services.console.views import neighbours
 from tests.console.house import HOSTILE, STATUS, House, answered_by, text_of
 from tests.console.samples import DAY, bad_loan, cny, sample
@@ -257,3 +258,22 @@ async def test_the_next_page_link_leads_on(console: Bench, monkeypatch: pytest.M
     last = await console.get(html.unescape(link[1]))
     assert re.findall(r'href="/facilities/(f-\d)"', last.text) == ["f-3"]
     assert 'rel="next"' not in last.text
+
+
+async def test_the_list_opens_with_the_cover_at_risk_and_the_balances_contested(console: Bench) -> None:
+    def worse(facility: str, amount: str) -> CoverEndangered:
+        told: CoverEndangered = sample(CoverEndangered, facility_id=facility, loan_id=facility, after=cny(amount))
+        return told
+
+    await console.open(DAY)
+    mended = sample(CoverMended, facility_id="f-2", loan_id="f-2", after=cny("0"))
+    contested, confirmed = (sample(kind, partner="p", month="2025-09") for kind in (BalanceContested, BalanceConfirmed))
+    await console.react(worse("f-1", "5"), worse("f-1", "1000.50"), worse("f-2", "70"), worse("f-3", "0.25"), on=DAY)
+    await console.react(mended, contested, on=DAY)
+    page = (await console.get("/facilities", role="operator")).text
+    assert "1,000.75 CNY" in page
+    assert "2 loans, if claimed today" in page
+    assert "Recovery balances contested" in page
+    await console.react(confirmed, on=DAY)
+    assert "Recovery balances contested" not in (await console.get("/facilities", role="operator")).text
+    assert "1,000.75" not in (await console.get("/facilities", role="operator", org="elsewhere")).text

@@ -152,7 +152,7 @@ async def test_a_drawdown_never_filed_is_not_covered_and_a_claim_on_it_is_refuse
         await b.tick(DAY + timedelta(days=10))
         assert await capacity(b) == ("56000.00", "56000.00")
         await b.tick(DAY + timedelta(days=11))
-        assert (await b.names())[-1] == "cover.removed"
+        assert (await b.names())[-2:] == ["cover.removed", "cover.endangered"]
         assert await capacity(b) == ("0.00", "0.00")
         late = await b.post(
             f"/v1/facilities/{ONE.facility_id}/filings", {"loan_id": ONE.loan_id}, role="customer_manager"

@@ -51,6 +51,7 @@ BANK = frozenset(
     }
 )
 READERS = frozenset({"operator", "auditor", "admin"})
+MONTH = Rule(BANK, About.BANK, scope="statements.read")
 OPERATOR = Rule(frozenset({"operator"}))
 
 
@@ -167,6 +168,25 @@ OWN: dict[str, dict[str, Rule]] = {
         "POST /v1/facilities/{facility_id}/claims/{claim_id}/decision": _partners("claims.decide"),
         "POST /v1/facilities/{facility_id}/claims/{claim_id}/payments": _partners("claims.pay"),
         "POST /v1/facilities/{facility_id}/recoveries": _partners("reports.write"),
+        "GET /v1/partners/{partner_id}/statements/{month}": MONTH,
+        "GET /v1/partners/{partner_id}/statements/{month}/csv": MONTH,
+        "GET /v1/partners/{partner_id}/statements/{month}/lines": MONTH,
+        "GET /v1/partners/{partner_id}/statements/{month}/lines/csv": MONTH,
+        "POST /v1/partners/{partner_id}/lists/{about}/{month}": _bank("customer_manager")._replace(
+            scope="reports.write"
+        ),
+        "GET /v1/partners/{partner_id}/lists/{about}/{month}": MONTH,
+        "GET /v1/partners/{partner_id}/lists/{about}/{month}/differences": MONTH,
+        "GET /v1/partners/{partner_id}/recoveries/{month}": MONTH,
+        "POST /v1/partners/{partner_id}/recoveries/{month}/answers": _bank("risk_director")._replace(
+            scope="reports.write"
+        ),
+        "GET /v1/recoveries": MONTH,
+        "GET /v1/agreements/{code}/runway": Rule(BANK),
+        "GET /v1/cover-at-risk": Rule(BANK, About.BANK),
+        "GET /v1/cover-at-risk/facilities": Rule(BANK, About.BANK),
+        "GET /v1/facilities/{facility_id}/cover-at-risk": Rule(BANK, About.BRANCH),
+        "POST /v1/facilities/{facility_id}/loans/{loan_id}/proofs": _branch("customer_manager"),
     },
     "incentive": {
         "GET /v1/facilities/{facility_id}": _branch("admin", "auditor", "operator", "inspector", "approver"),

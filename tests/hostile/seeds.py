@@ -68,6 +68,8 @@ async def _guarantee(bench: Bench) -> Known:
     await packs.hand_in(bench)
     story = guarantee.Story()
     await story.go_overdue(bench)
+    path = f"/v1/partners/{guarantee.PARTNER['partner_id']}/lists/filings/2025-09"
+    assert (await bench.post(path, [], role="customer_manager", org="")).status_code == 200
     return {
         "facility_id": [story.facility_id],
         "loan_id": [story.loan_id],
@@ -75,7 +77,9 @@ async def _guarantee(bench: Bench) -> Known:
         "partner_id": ["city-guarantee", "new-1", "new-2"],
         "pack_version": ["1"],
         "key_id": ["k1", "k2"],
-        "party": ["bank", "guarantor", "government"],
+        "party": ["bank", "guarantor", "government", "city-guarantee"],
+        "about": ["filings"],
+        "month": ["2025-09"],
         "grades": ["A", "B"],
         "words": ["guarantor", "borrower"],
     }

@@ -101,8 +101,11 @@ def attack(request: pytest.FixtureRequest, bench: Callable[..., Bench]) -> Itera
 _SHARES, _DAYS = ("0", "0.2", "0.80", "1"), ("2025-09-01", "2025-08-01", "2026-02-28", "1900-01-01", "2199-12-31")
 PLAIN: Known = {
     **dict.fromkeys(("annual_rate", "share_max", "bank_share_min", "premium_rate", "sales_share"), _SHARES),
+    **dict.fromkeys(("principal", "interest", "penalty", "rate_max", "premium_rate_max", "ceiling", "up_to"), _SHARES),
+    **dict.fromkeys(("amount_max", "obligor_max", "group_max", "year_max"), ("0", "1000000")),
+    **dict.fromkeys(("suspend_at", "warn_at", "reinstate_at", "throttle_to", "rate"), ("0.03", "1")),
     **dict.fromkeys(("years_in_business", "weight", "value", "price", "cost"), ("0", "1", "6.5", "1000000")),
-    **dict.fromkeys(("due", "trained_until", "valued_on", "on", "as_of", "effective"), _DAYS),
+    **dict.fromkeys(("due", "trained_until", "valued_on", "on", "as_of", "effective", "maturity"), _DAYS),
 }
 AMOUNTS = ("0", "0.01", "1000.00", "1000000")
 CURRENCIES = ("CNY", "CNY", "CNY", "CNY", "USD")

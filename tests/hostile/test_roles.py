@@ -51,6 +51,7 @@ class Knock:
         """The answer at a door: about what the seeds know, else about things called abc."""
         method, _, path = door.partition(" ")
         path = path.replace("{item}", "1").replace("{pack_version}", "1")
+        path = path.replace("{about}", "filings").replace("{month}", "2025-09")
         path = re.sub(r"\{(\w+)\}", lambda match: self.known.get(match[1], ["abc"])[0], path)
         headers = {"idempotency-key": str(uuid.uuid4()), **headers}
         if method == "GET":

@@ -53,6 +53,7 @@ BAD = {
     "REQUESTS_MAX": ["0", "1001"],
     "REQUEST_SECONDS_MAX": ["0", "301", "nan"],
     "BODY_BYTES_MAX": ["1023", "16777217"],
+    "LIST_BYTES_MAX": ["1023", "67108865"],
     "SESSION_TIMEOUT_MS": ["999", "300001"],
     "IDLE_TIMEOUT_MS": ["499", "10000", "60000"],
     "REPLICA": ["", "x" * 101],

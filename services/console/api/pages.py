@@ -135,6 +135,8 @@ async def facilities(
     counted = await guest.see(lambda tx: lists.stages(tx, reach))
     stages = [(choice, counted[choice]) for choice in Stage if choice in counted]
     facts = {"lines": page.items, "more": more, "stage": stage, "stages": stages, "q": reference, "after": place}
+    facts["at_risk"] = await guest.see(lambda tx: lists.cover_at_risk(tx, reach))
+    facts["contested"] = await guest.see(lists.contested) if reach is None else 0
     return show(guest.request, "facilities", guest=guest, **facts)
 
 

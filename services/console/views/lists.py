@@ -37,6 +37,25 @@ async def stages(tx: Tx, reach: Reach) -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """What partners would deny today, in one currency, as it was told last of each loan; and of how many loans."""
+
+    currency: str
+    amount: Decimal
+    loans: int
+
+
+async def cover_at_risk(tx: Tx, reach: Reach) -> tuple[Watched, ...]:
+    """The portfolio's cover at risk within reach, by currency; nothing for a currency without any."""
+    return tuple(Watched(**row) for row in await tx.sql(_AT_RISK_SQL, reach))
+
+
+async def contested(tx: Tx) -> int:
+    """How many months of the recovery book were contested and not confirmed since."""
+    return int((await tx.sql(_CONTESTED_SQL))[0]["n"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FacilityRow:
     """One line of the list; `limit_granted` is in `currency`, None before a grant."""
 
@@ -62,6 +81,20 @@ ORDER BY facility_id LIMIT $2
 _STAGES_SQL = f"""
 SELECT stage, count(*) AS n FROM facilities WHERE {within("branch", 1)} GROUP BY stage
 """  # noqa: S608 - a constant of this module
+_AT_RISK_SQL = f"""
+SELECT currency, sum(amount) AS amount, count(*) AS loans FROM (
+    SELECT DISTINCT ON (key, body ->> 'loan_id') (body -> 'after' ->> 'amount')::numeric AS amount,
+           body -> 'after' ->> 'currency' AS currency
+    FROM story WHERE type IN ('cover.endangered.v1', 'cover.mended.v1') AND {within("org", 1)}
+    ORDER BY key, body ->> 'loan_id', sequence DESC
+) t WHERE amount > 0 GROUP BY currency ORDER BY currency
+"""  # noqa: S608 - a constant of this module
+_CONTESTED_SQL = """
+SELECT count(*) FILTER (WHERE type = 'balance.contested.v1') AS n FROM (
+    SELECT DISTINCT ON (key, body ->> 'month') type FROM story
+    WHERE type IN ('balance.contested.v1', 'balance.confirmed.v1') ORDER BY key, body ->> 'month', sequence DESC
+) t
+"""
 _FOUND_SQL = f"""
 SELECT {_COLUMNS} FROM facilities WHERE (facility_id = $1 OR external_ref = $1) AND {within("branch", 3)}
 ORDER BY facility_id LIMIT $2

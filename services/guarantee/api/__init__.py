@@ -2,7 +2,19 @@
 
 from fastapi import APIRouter
 
-from services.guarantee.api import agreements, changes, facilities, packs, partners, portfolio, undertakings
+from services.guarantee.api import (
+    agreements,
+    changes,
+    defence,
+    facilities,
+    packs,
+    partners,
+    portfolio,
+    recovery,
+    runway,
+    statements,
+    undertakings,
+)
 
 router = APIRouter()
 router.include_router(agreements.router)
@@ -12,3 +24,7 @@ router.include_router(undertakings.router)
 router.include_router(changes.router)
 router.include_router(packs.router)
 router.include_router(portfolio.router)
+router.include_router(statements.router)
+router.include_router(recovery.router)
+router.include_router(defence.router)
+router.include_router(runway.router)

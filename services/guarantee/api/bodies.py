@@ -137,6 +137,14 @@ class LiabilityIn(Terms):
     undertakings: Annotated[tuple[UndertakingKind, ...], Field(max_length=10)] = ()
 
 
+class DutiesIn(Terms):
+    """What the partner may hold against a claim besides its dates."""
+
+    perfection: bool = False
+    use_of_funds: bool = False
+    premium: bool = False
+
+
 class CapIn(Terms):
     """A compensation-rate cap; `excess` names who bears what is above it, the bank if nobody."""
 
@@ -221,6 +229,7 @@ class AgreementIn(BaseModel):
     limits: LimitsIn = LimitsIn()
     claims: ClaimRulesIn = ClaimRulesIn()
     liability: LiabilityIn = LiabilityIn()
+    duties: DutiesIn = DutiesIn()
     cap: CapIn | None = None
     triggers: Annotated[list[TriggerIn], Field(max_length=5)] = []
     arrears: ArrearsTriggerIn | None = None
@@ -260,6 +269,7 @@ class AgreementIn(BaseModel):
             limits=terms.Limits(**self.limits.model_dump()),
             claims=terms.ClaimRules(**self.claims.model_dump()),
             liability=terms.Liability(**self.liability.model_dump()),
+            duties=terms.Duties(**self.duties.model_dump()),
             cap=None if self.cap is None else _cap(self.cap),
             triggers=tuple(terms.Trigger(**trigger.model_dump()) for trigger in self.triggers),
             arrears=None if self.arrears is None else terms.ArrearsTrigger(**self.arrears.model_dump()),

@@ -11,7 +11,7 @@ from services.guarantee import views
 from services.guarantee.api import scopes
 from services.guarantee.api.bodies import DisbursementNoticeIn, FilingIn, InPath, PremiumPaymentIn, ReimbursementIn
 from services.guarantee.api.claim_bodies import AppealIn, ClaimAnswerIn, ClaimIn, LossNoticeIn
-from services.guarantee.commands import cash, claim_life, claims, covers, notices
+from services.guarantee.commands import cash, claim_life, claims, covers, defence, notices
 from services.guarantee.commands.partner_answers import require_own_cover
 from services.guarantee.domain.cash import CashLeg
 from services.guarantee.domain.claim import Claim
@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1")
 async def pay_premium(facility_id: InPath, body: PremiumPaymentIn, door: Door) -> Response:
     """Core banking reports that a premium was paid, exactly as due (core_bank)."""
     door.require("core_bank")
-    return await door.execute(lambda tx: covers.pay_premium(tx, facility_id, body.amount.money()), keys=[facility_id])
+    return await door.execute(lambda tx: defence.pay_premium(tx, facility_id, body.amount.money()), keys=[facility_id])
 
 
 @router.get("/facilities/{facility_id}", response_model=views.FacilityView, openapi_extra=by_scope(scopes.COVERS_READ))
@@ -82,7 +82,7 @@ async def take_reimbursement(
 async def notify_loss(facility_id: InPath, body: LossNoticeIn, door: Door) -> Response:
     """Give the partner notice of a loan in arrears, once (customer_manager)."""
     door.require("customer_manager")
-    return await door.execute(lambda tx: claim_life.notify_loss(tx, facility_id, body.loan_id), keys=[facility_id])
+    return await door.execute(lambda tx: defence.notify_loss(tx, facility_id, body.loan_id), keys=[facility_id])
 
 
 @router.post("/facilities/{facility_id}/claims/{claim_id}/answers", response_model=Claim)

@@ -6,6 +6,7 @@ from datetime import date
 
 from libs.kernel.money import Money
 from libs.runtime.tx import Tx
+from services.guarantee.commands.ledger import enter_cap_use
 from services.guarantee.commands.payouts import give_back
 from services.guarantee.domain import cap as rules
 from services.guarantee.domain.agreement import Agreement
@@ -41,6 +42,7 @@ async def use_cap(tx: Tx, agreement: Agreement, claim: Claim, book: CapBook) -> 
         return
     used, reached = rules.use(book, agreement.cap, claim.counted, tx.date, claim.facility_id)
     tx.put(CAP_BOOKS, used)
+    enter_cap_use(tx, claim, book.book_id, claim.counted)
     if reached is not None:
         tx.publish(reached)
 
@@ -52,4 +54,7 @@ async def give_cap_back(tx: Tx, agreement: Agreement, claim: Claim, *, denied: b
         return
     await take_turn(tx)
     book = await tx.get(CAP_BOOKS, claim.book)
-    tx.put(CAP_BOOKS, rules.give_back(book, agreement.cap, claim.counted, denied=denied))
+    less = rules.give_back(book, agreement.cap, claim.counted, denied=denied)
+    tx.put(CAP_BOOKS, less)
+    if change := less.used - book.used:
+        enter_cap_use(tx, claim, book.book_id, change)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from libs.events.application import LoanClosed, LoanCured, LoanOverdue, RecoveryReceived
+from libs.events.collateral import CollateralDisposed
 from libs.events.guarantee import RecoveryShared
 from libs.kernel.errors import Invalid, NotFound, Refused
 from libs.kernel.money import Money
@@ -16,6 +17,7 @@ from libs.runtime.tx import Tx
 from services.guarantee.commands.caps import book_of, give_cap_back, use_cap
 from services.guarantee.commands.cash import owe_behind
 from services.guarantee.commands.covers import (
+    cover_of,
     is_suspended,
     known_cover,
     known_loan,
@@ -23,6 +25,7 @@ from services.guarantee.commands.covers import (
     release_when_over,
     terms_of,
 )
+from services.guarantee.commands.ledger import enter_costs, enter_interest
 from services.guarantee.commands.payouts import wait_for_year
 from services.guarantee.commands.records import keep_loan, note
 from services.guarantee.domain import cap as caps
@@ -209,6 +212,13 @@ async def report_recovery(tx: Tx, facility_id: str, loan_id: str, amount: Money,
     return await _share_out(tx, replace(loan, reported=(*loan.reported, receipt)), paid, amount)
 
 
+async def note_sale(tx: Tx, event: CollateralDisposed) -> None:
+    """Security was sold: what the sale cost came first, and stands so in the recovery book."""
+    cover = await cover_of(tx, event.facility_id)
+    if cover is not None and event.costs:
+        enter_costs(tx, cover, event.costs)
+
+
 async def close_loan(tx: Tx, event: LoanClosed) -> None:
     """The account is closed: the cover ends, though an accepted claim on a written-off loan is seen through first."""
     loan = await loan_of(tx, event.facility_id, event.loan_id)
@@ -274,6 +284,8 @@ async def _decide(tx: Tx, demand: Demand, cover: Cover, loan: CoveredLoan) -> Cl
     claim, filed = rules.file_claim(demand, basis, tx.new_id("claim"), book.book_id if book else "")
     tx.put(CLAIMS, claim)
     tx.publish(filed)
+    if beside := demand.loss.whole - demand.loss.principal:
+        enter_interest(tx, claim, beside)
     if book is not None:
         await use_cap(tx, agreement, claim, book)
     tx.cancel_timer(CLAIM_DUE, ref=loan.loan_id)

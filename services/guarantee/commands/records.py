@@ -13,6 +13,7 @@ from libs.events.guarantee import PartnerWarned
 from libs.kernel.money import Money
 from libs.runtime.tx import Tx
 from services.guarantee.commands.caps import note_balance
+from services.guarantee.commands.ledger import enter_balance
 from services.guarantee.commands.payouts import note_income
 from services.guarantee.domain import suspension as pauses
 from services.guarantee.domain.agreement import Agreement
@@ -28,6 +29,7 @@ async def keep_loan(tx: Tx, agreement: Agreement, before: CoveredLoan | None, af
     change = after.guaranteed - (before.guaranteed if before else none)
     overdue = _in_arrears(after) - (_in_arrears(before) if before else none)
     if change:
+        enter_balance(tx, after, change)
         await note_balance(tx, agreement, after, change)
 
     def moved(record: TrackRecord) -> TrackRecord:

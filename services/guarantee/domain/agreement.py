@@ -28,6 +28,7 @@ from services.guarantee.domain.terms import (
     ClaimRules,
     Contact,
     Coverage,
+    Duties,
     Eligibility,
     Leg,
     Liability,
@@ -93,6 +94,7 @@ class Agreement:
     limits: Limits = field(default_factory=Limits)
     claims: ClaimRules = field(default_factory=ClaimRules)
     liability: Liability = field(default_factory=Liability)
+    duties: Duties = field(default_factory=Duties)
     cap: Cap | None = None
     triggers: tuple[Trigger, ...] = ()
     arrears: ArrearsTrigger | None = None

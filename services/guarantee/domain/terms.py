@@ -251,6 +251,18 @@ class PremiumRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Duties:
+    """What the partner may hold against a claim besides its dates: each only where it was agreed.
+
+    Security stays perfected; the money is used as contracted; the premium is paid.
+    """
+
+    perfection: bool = False
+    use_of_funds: bool = False
+    premium: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
     """Cash behind the direct payer: `party` reimburses its part within `working_days` of the payer's `proof`."""
 
