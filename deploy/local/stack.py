@@ -39,8 +39,8 @@ PARTITIONS = 12
 TOPIC_PARTITIONS = {name: 1 if name == "clock" else PARTITIONS for name in TOPICS}
 SMALL_MACHINE = {"LANES": "1", "LINGER_MS": "4"}
 """Two cores carry everything here: one lane and larger batches cost the least."""
-KEEPER = "application"
-"""Personal data is kept by this one alone."""
+KEYRINGS = {"application": ".", "guarantee": "guarantee"}
+"""Who seals what it keeps (personal data, partners' webhook keys), each under a keyring of its own."""
 LOOKERS_ON = {"LINGER_MS": "150"}
 """Nobody waits for a projection."""
 SERVICE = ("libs.runtime.serve",)
@@ -96,9 +96,15 @@ class Stack:
             "PARTNER_URL": self.stand_ins.get("partner", "http://127.0.0.1:1"),
             "CONSOLE_SERVICES": json.dumps({name: urls[0] for name, urls in self.urls.items()}),
             **(LOOKERS_ON if service == "console" else {}),
-            **({"KEYRING_PATH": str(local_keyring(self.issuer.private_path.parent))} if service == KEEPER else {}),
+            "PRIVATE_TARGETS": "true",
+            **self._keyring(service),
             **(extra or {}),
         }
+
+    def _keyring(self, service: str) -> dict[str, str]:
+        if service not in KEYRINGS:
+            return {}
+        return {"KEYRING_PATH": str(local_keyring(self.issuer.private_path.parent / KEYRINGS[service]))}
 
     def start(self, name: str, app: str, port: int, logs: Path, extra: Mapping[str, str] | None = None) -> Child:
         """Start one process; the caller waits for it to be ready."""

@@ -246,3 +246,14 @@ class PartnerReinstated:
     partner: str
     agreement: str
     reason: str
+
+
+@_event("partner.unreachable")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerUnreachable:
+    """A webhook endpoint of the partner was disabled: it is gone, or nothing sent there arrived for too long."""
+
+    partner: str
+    endpoint_id: str
+    reason: str
+    since: date

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from libs.kernel.errors import Rejection
 from libs.runtime.database import backoff, borrowed, is_transient, listening, patiently, woken
 from libs.runtime.faults import reach
 from libs.runtime.logs import fault
+from libs.runtime.outward import Bounded
 from libs.runtime.telemetry import carry_trace
 from libs.runtime.tx import Cause, Tx
 
@@ -30,7 +31,6 @@ LEASE_SECONDS = 20
 CALL_TIMEOUT_SECONDS = 5.0
 CALL_SECONDS_MAX = 15.0
 """For asking and sending together: over before the lease is, or two workers would send at once."""
-ANSWER_BYTES_MAX = 1_048_576
 CALLS_AT_ONCE = 20
 POLL_SECONDS = 0.5
 AGAIN_SECONDS_MAX = 30
@@ -55,38 +55,6 @@ class Outbound:
     send: Callable[[httpx.AsyncClient, str, dict[str, Any]], Awaitable[Answer]]
     inquire: Callable[[httpx.AsyncClient, str, dict[str, Any]], Awaitable[Answer | None]]
     answered: Callable[[Tx, str, dict[str, Any], Answer], Awaitable[None]]
-
-
-class _Bounded(httpx.AsyncBaseTransport):
-    """Reads at most `ANSWER_BYTES_MAX` of an answer; more is no answer."""
-
-    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
-        self._inner = inner
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        response = await self._inner.handle_async_request(request)
-        assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - what an asynchronous transport gives
-        response.stream = _BoundedStream(response.stream)
-        return response
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-
-class _BoundedStream(httpx.AsyncByteStream):
-    def __init__(self, inner: httpx.AsyncByteStream) -> None:
-        self._inner = inner
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        came = 0
-        async for chunk in self._inner:
-            came += len(chunk)
-            if came > ANSWER_BYTES_MAX:
-                raise httpx.ReadError(f"the answer has more than {ANSWER_BYTES_MAX} bytes")
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
 
 
 _CLAIM_SQL = f"""
@@ -181,7 +149,7 @@ class Caller:
             client = httpx.AsyncClient(
                 base_url=base,
                 timeout=CALL_TIMEOUT_SECONDS,
-                transport=_Bounded(httpx.AsyncHTTPTransport(verify=tls)),
+                transport=Bounded(httpx.AsyncHTTPTransport(verify=tls)),
                 headers={"accept-encoding": "identity"},  # what is counted is what is kept
                 event_hooks={"request": [carry_trace]},
             )

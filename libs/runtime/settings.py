@@ -63,6 +63,14 @@ class Settings(BaseSettings):
     token_leeway_seconds: int = Field(30, ge=0, le=300)
     core_bank_url: Address = "http://127.0.0.1:1"
     partner_url: Address = "http://127.0.0.1:1"
+    private_targets: bool = False
+    """Whether addresses that partners name may be private, loopback or without TLS: on one machine, never in a bank."""
+    webhook_hours_max: int = Field(72, ge=1, le=720)
+    """How long a delivery that gets no 2xx is tried; then it failed, or its endpoint is disabled as dead."""
+    webhook_key_hours: int = Field(24, ge=1, le=720)
+    """How long a webhook's older keys sign beside a new one."""
+    deliveries_days_kept: int = Field(90, ge=1, le=3_650)
+    """How long the log of a finished delivery is kept; its event can be replayed longer."""
     console_services: dict[str, Address] = Field(default_factory=dict)
     relay: bool = True
     calls: bool = True

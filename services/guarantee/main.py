@@ -5,6 +5,7 @@ from __future__ import annotations
 from libs.runtime.service import Service
 from services.guarantee import store
 from services.guarantee.api import router
+from services.guarantee.deliveries import Deliverer
 from services.guarantee.partners import PARTNERS
 from services.guarantee.reactions import REACTIONS
 from services.guarantee.timers import TIMERS
@@ -17,6 +18,8 @@ service = Service(
     timers=TIMERS,
     partners=PARTNERS,
     routers=(router,),
+    needs=("keyring_path",),
+    callers=(Deliverer,),
     journal=store.JOURNAL_SQL,
 )
 app = service.app

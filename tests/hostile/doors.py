@@ -51,6 +51,7 @@ BANK = frozenset(
     }
 )
 READERS = frozenset({"operator", "auditor", "admin"})
+OF_PARTNER = Rule(frozenset({"admin"}), scope="webhooks.write")
 OPERATOR = Rule(frozenset({"operator"}))
 
 
@@ -167,6 +168,14 @@ OWN: dict[str, dict[str, Rule]] = {
         "POST /v1/facilities/{facility_id}/claims/{claim_id}/decision": _partners("claims.decide"),
         "POST /v1/facilities/{facility_id}/claims/{claim_id}/payments": _partners("claims.pay"),
         "POST /v1/facilities/{facility_id}/recoveries": _partners("reports.write"),
+        "POST /v1/partners/{partner_id}/webhooks": OF_PARTNER,
+        "GET /v1/partners/{partner_id}/webhooks": Rule(BANK, scope="webhooks.read"),
+        "POST /v1/partners/{partner_id}/webhooks/{endpoint_id}/keys": OF_PARTNER,
+        "POST /v1/partners/{partner_id}/webhooks/{endpoint_id}/enabling": OF_PARTNER,
+        "POST /v1/partners/{partner_id}/webhooks/{endpoint_id}/disabling": OF_PARTNER,
+        "POST /v1/partners/{partner_id}/webhooks/{endpoint_id}/closing": OF_PARTNER,
+        "POST /v1/partners/{partner_id}/webhooks/{endpoint_id}/replays": OF_PARTNER,
+        "GET /v1/partners/{partner_id}/webhooks/{endpoint_id}/deliveries": Rule(BANK, scope="webhooks.read"),
     },
     "incentive": {
         "GET /v1/facilities/{facility_id}": _branch("admin", "auditor", "operator", "inspector", "approver"),

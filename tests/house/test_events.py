@@ -76,6 +76,7 @@ EXTERNAL = {
     "partner.warned.v1": "risk control and the partner talk before it comes to a suspension",
     "partner.suspended.v1": "branches stop asking; guarantee itself binds nothing",
     "partner.reinstated.v1": "branches ask again",
+    "partner.unreachable.v1": "operations tells the partner, which mends its endpoint and enables it again",
     "recovery.shared.v1": "the general ledger pays the partners their parts",
     "cover.released.v1": "the partner's own book",
     "result.accrued.v1": "payroll",

@@ -67,6 +67,7 @@ NEVER_IN_THE_GENERATED_BRANCH = {
     "premium.refunded": "its agreements refund nothing",
     "quote.declined": "every borrower there names the agreement",
     "quote.received": "every borrower there names the agreement",
+    "partner.unreachable": "its partners are always there",
     "reguarantee.overdue": "its agreements name no days for those behind the guarantor",
     "reguarantee.reimbursed": "its agreements name no days for those behind the guarantor",
     "claim.denied": "its partners accept every claim on a cover they gave",

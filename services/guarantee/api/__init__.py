@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from services.guarantee.api import agreements, changes, facilities, packs, partners, portfolio, undertakings
+from services.guarantee.api import agreements, changes, facilities, packs, partners, portfolio, undertakings, webhooks
 
 router = APIRouter()
 router.include_router(agreements.router)
@@ -12,3 +12,4 @@ router.include_router(undertakings.router)
 router.include_router(changes.router)
 router.include_router(packs.router)
 router.include_router(portfolio.router)
+router.include_router(webhooks.router)
