@@ -37,6 +37,7 @@ from services.guarantee.domain.capacity import Bound, Exposure, Holding, Line, P
 from services.guarantee.domain.cash import CashLeg
 from services.guarantee.domain.change import Change
 from services.guarantee.domain.claim import Claim
+from services.guarantee.domain.connection import Connection, Consent
 from services.guarantee.domain.cover import Cover, CoverFile
 from services.guarantee.domain.health import TrackRecord
 from services.guarantee.domain.loan import CoveredLoan
@@ -70,6 +71,8 @@ ROUTINGS = Shelf(metadata, "routings", Routing, id="facility_id")
 PARTNER_KEYS = Shelf(metadata, "partner_keys", PartnerKey, id="key_ref", group="partner_id")
 PACKS = Shelf(metadata, "packs", Pack, id="pack_ref", group="code")
 JUDGEMENTS = Shelf(metadata, "judgements", Judgement, id="facility_id")
+CONNECTIONS = Shelf(metadata, "connections", Connection, id="ref", group="partner_id")
+CONSENTS = Shelf(metadata, "consents", Consent, id="consent_id")
 ENDPOINTS = Shelf(metadata, "endpoints", Endpoint, id="endpoint_id", group="partner_id")
 
 Index(

@@ -18,6 +18,7 @@ from services.guarantee.domain.cap import book_name
 from services.guarantee.domain.cash import CashLeg
 from services.guarantee.domain.change import Change
 from services.guarantee.domain.claim import Claim
+from services.guarantee.domain.connection import Adapter, Connection
 from services.guarantee.domain.cover import Cover, CoverFile
 from services.guarantee.domain.health import TrackRecord
 from services.guarantee.domain.loan import CoveredLoan
@@ -31,6 +32,7 @@ from services.guarantee.store import (
     CAP_BOOKS,
     CHANGES,
     CLAIMS,
+    CONNECTIONS,
     COVERS,
     ENDPOINTS,
     FILES,
@@ -65,6 +67,20 @@ SELECT d.id, d.number, t.event_id, t.type, t.subject, d.state, d.attempts, d.cre
 FROM deliveries d JOIN partner_events t ON t.party = $2 AND t.number = d.number
 WHERE d.endpoint_id = $1 AND d.id < $3 AND $4 IN ('', d.state) ORDER BY d.id DESC LIMIT $5
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionView:
+    """How a partner is reached from `effective` on; the credential that `header` carries is shown to nobody."""
+
+    ref: str
+    partner_id: str
+    effective: date
+    adapter: Adapter
+    base_url: str
+    header: str
+    purpose: str
+    admitted_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -431,6 +447,25 @@ async def _sliced(
     for row in await tx.sql(_SLICED_SQL, defaulted, factor, lgd, json.dumps(slices)):
         found.setdefault((row["terms"], row["year"]), []).append(row["lost"])
     return {key: tuple(lost) for key, lost in found.items()}
+
+
+async def connections(tx: Tx, partner: str) -> tuple[ConnectionView, ...]:
+    """Every version of the way to a partner, without its credential."""
+    return tuple(connection(row) for row in await tx.of(CONNECTIONS, partner))
+
+
+def connection(row: Connection) -> ConnectionView:
+    """What may be shown of the way to a partner."""
+    return ConnectionView(
+        ref=row.ref,
+        partner_id=row.partner_id,
+        effective=row.effective,
+        adapter=row.adapter,
+        base_url=row.base_url,
+        header=row.header,
+        purpose=row.purpose,
+        admitted_by=row.admitted_by,
+    )
 
 
 async def endpoints(tx: Tx, partner: str) -> tuple[Endpoint, ...]:

@@ -168,6 +168,8 @@ OWN: dict[str, dict[str, Rule]] = {
         "POST /v1/facilities/{facility_id}/claims/{claim_id}/decision": _partners("claims.decide"),
         "POST /v1/facilities/{facility_id}/claims/{claim_id}/payments": _partners("claims.pay"),
         "POST /v1/facilities/{facility_id}/recoveries": _partners("reports.write"),
+        "POST /v1/partners/{partner_id}/connections": _nobodys("admin"),
+        "GET /v1/partners/{partner_id}/connections": _nobodys("admin", "auditor", "operator"),
         "POST /v1/partners/{partner_id}/webhooks": OF_PARTNER,
         "GET /v1/partners/{partner_id}/webhooks": Rule(BANK, scope="webhooks.read"),
         "POST /v1/partners/{partner_id}/webhooks/{endpoint_id}/keys": OF_PARTNER,

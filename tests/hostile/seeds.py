@@ -68,7 +68,13 @@ async def _guarantee(bench: Bench) -> Known:
     await packs.hand_in(bench)
     story = guarantee.Story()
     await story.go_overdue(bench)
+    target = {"url": "https://partner/hooks"}
+    hook = await bench.post("/v1/partners/city-guarantee/webhooks", target, role="admin")
     return {
+        "endpoint_id": [hook.json()["endpoint"]["endpoint_id"]],
+        "url": ["https://partner/hooks", "https://127.0.0.1/"],
+        "base_url": ["https://partner", "https://127.0.0.1"],
+        "types": ["claim.filed.v1", "cover.bound.v1", "loan.overdue.v1"],
         "facility_id": [story.facility_id],
         "code": ["reg-4321", "named", "new-1", "new-2", "new-3"],
         "partner_id": ["city-guarantee", "new-1", "new-2"],

@@ -27,8 +27,6 @@ ALL: tuple[Service, ...] = (*ACTING, console.service)
 
 EXTERNAL = {
     "referral.received.v1": "the channel that referred the customer learns that the story began",
-    "consent.granted.v1": "who asks the identity door for a partner learns under which consent",
-    "consent.revoked.v1": "who was told under it stops; the door itself is closed in application",
     "investigation.opened.v1": "the two managers named see their task",
     "investigation.filed.v1": "sealed on purpose: nobody may act before both are in",
     "investigation.disputed.v1": "a third person must resolve it",

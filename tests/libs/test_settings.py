@@ -40,6 +40,8 @@ BAD = {
     "TOKEN_LEEWAY_SECONDS": ["-1", "301", "soon"],
     "CORE_BANK_URL": ["core-bank:80", "ftp://core", "http://"],
     "PARTNER_URL": ["partner"],
+    "IDENTITY_URL": ["application"],
+    "IDENTITY_TOKEN_PATH": ["/nowhere/token"],
     "PRIVATE_TARGETS": ["perhaps"],
     "WEBHOOK_HOURS_MAX": ["0", "721"],
     "WEBHOOK_KEY_HOURS": ["0", "721"],

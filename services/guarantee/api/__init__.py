@@ -2,7 +2,17 @@
 
 from fastapi import APIRouter
 
-from services.guarantee.api import agreements, changes, facilities, packs, partners, portfolio, undertakings, webhooks
+from services.guarantee.api import (
+    agreements,
+    changes,
+    connections,
+    facilities,
+    packs,
+    partners,
+    portfolio,
+    undertakings,
+    webhooks,
+)
 
 router = APIRouter()
 router.include_router(agreements.router)
@@ -13,3 +23,4 @@ router.include_router(changes.router)
 router.include_router(packs.router)
 router.include_router(portfolio.router)
 router.include_router(webhooks.router)
+router.include_router(connections.router)

@@ -24,7 +24,7 @@ from services.guarantee.domain.webhook import Endpoint, EndpointState
 router = APIRouter(prefix="/v1/partners/{partner_id}/webhooks")
 
 _SPACE = uuid.UUID("0d7c2f0e-7a43-4d53-9c0c-6f0f9d7a5b1e")
-_ID_MAX = 2**63 - 1
+_LAST = 2**63 - 1
 EndpointId = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9-]+$")]
 Moment = Annotated[AwareDatetime, Field(description="RFC 3339, with its offset from UTC.")]
 
@@ -125,7 +125,7 @@ async def close_webhook(partner_id: InPath, endpoint_id: EndpointId, door: Partn
 async def replay_webhook(partner_id: InPath, endpoint_id: EndpointId, body: ReplayIn, door: PartnerDoor) -> Response:
     """Send what was told in a time once more, each event under the id that it had (the partner, admin)."""
     _admit(door, partner_id, scopes.WEBHOOKS_WRITE, "admin")
-    if body.since >= body.until:
+    if body.since > body.until:
         raise Invalid("time_reversed", "`since` comes before `until`")
     since, until = _utc(body.since), _utc(body.until)
     return await door.execute(
@@ -170,7 +170,7 @@ def _place(name: str) -> int:
     """The delivery that the page before ended with; raises Invalid."""
     if name and not (name.isascii() and name.isdigit() and len(name) < 19):  # noqa: PLR2004 - what a bigint holds
         raise Invalid("cursor_invalid", "this is no cursor of a page before")
-    return int(name or _ID_MAX)
+    return int(name or _LAST)
 
 
 def _utc(moment: datetime) -> datetime:
