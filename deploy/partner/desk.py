@@ -202,6 +202,7 @@ def make_app(desk: Desk) -> FastAPI:
     app = FastAPI(title="Sandbox partner", lifespan=life)
     app.add_middleware(Misbehaviour)
     _standard(app, desk)
+    _inquiries(app, desk)
     _steering(app, desk)
 
     @app.post("/hooks", status_code=204)
@@ -241,20 +242,22 @@ def _standard(app: FastAPI, desk: Desk) -> None:
         """Answer a request for a quote."""
         return await answered(lambda word: desk.quote(request, word))
 
-    @app.get("/quotes/{reference}")
-    async def show_quote(reference: str) -> dict[str, Any]:
-        """The quote given to a reference; 404 when it never arrived."""
-        return _known(desk.books.quotes, reference)
-
     @app.post("/claims", response_model=None)
     async def claim(request: Claim) -> Any:
         """Answer a claim."""
         return await answered(lambda word: desk.claim(request, word))
 
+
+def _inquiries(app: FastAPI, desk: Desk) -> None:
     @app.get("/covers/{reference}")
     async def show_cover(reference: str) -> dict[str, Any]:
         """The answer given to a reference; 404 when it never arrived."""
         return _known(desk.books.covers, reference)
+
+    @app.get("/quotes/{reference}")
+    async def show_quote(reference: str) -> dict[str, Any]:
+        """The quote given to a reference; 404 when it never arrived."""
+        return _known(desk.books.quotes, reference)
 
     @app.get("/claims/{reference}")
     async def show_claim(reference: str) -> dict[str, Any]:

@@ -56,8 +56,7 @@ class Receiver:
 
 
 def as_partner(b: Bench, party: str = HIS_OWN) -> dict[str, str]:
-    token = b.issuer.token("system", "partner", party=party, scope="webhooks.read webhooks.write")
-    return {"authorization": f"Bearer {token}"}
+    return b.bearer("system", "partner", party=party, scope="webhooks.read webhooks.write")
 
 
 async def ask(b: Bench, path: str, body: Any = None, *, key: str = "", party: str = HIS_OWN) -> httpx.Response:

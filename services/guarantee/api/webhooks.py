@@ -88,7 +88,11 @@ async def list_webhooks(partner_id: InPath, door: PartnerReadDoor) -> Response:
     return await door.query(lambda tx: views.endpoints(tx, partner_id))
 
 
-@router.post("/{endpoint_id}/keys", status_code=201, response_model=webhooks.NewKey)
+@router.post(
+    "/{endpoint_id}/keys",
+    status_code=201,
+    response_model=webhooks.NewKey,
+)
 async def add_webhook_key(partner_id: InPath, endpoint_id: EndpointId, door: PartnerDoor) -> Response:
     """A new signing key, told this once; the older ones sign beside it for `WEBHOOK_KEY_HOURS` (the partner, admin)."""
     _admit(door, partner_id, scopes.WEBHOOKS_WRITE, "admin")
@@ -121,7 +125,11 @@ async def close_webhook(partner_id: InPath, endpoint_id: EndpointId, door: Partn
     return await door.execute(lambda tx: webhooks.close_endpoint(tx, partner_id, endpoint_id), keys=[partner_id])
 
 
-@router.post("/{endpoint_id}/replays", status_code=202, response_model=webhooks.Replayed)
+@router.post(
+    "/{endpoint_id}/replays",
+    status_code=202,
+    response_model=webhooks.Replayed,
+)
 async def replay_webhook(partner_id: InPath, endpoint_id: EndpointId, body: ReplayIn, door: PartnerDoor) -> Response:
     """Send what was told in a time once more, each event under the id that it had (the partner, admin)."""
     _admit(door, partner_id, scopes.WEBHOOKS_WRITE, "admin")
