@@ -1,7 +1,8 @@
 """The local issuer's token endpoint: OAuth2 client credentials for partners' systems, on this machine only.
 
 Its clients stand in `clients.json` beside the issuer's keys, each with the digest of its secret, its partner and its
-scopes; `ISSUER_FOLDER` names the folder.
+scopes; `ISSUER_FOLDER` names the folder. `python -m deploy.local.token_door CLIENT PARTNER` admits a client and prints
+its secret.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hmac
 import json
 import os
 import secrets
+import sys
 from pathlib import Path
 from urllib.parse import parse_qs, unquote
 
@@ -85,3 +87,7 @@ async def ready(_: Request) -> JSONResponse:
 
 
 app = Starlette(routes=[Route("/token", token, methods=["POST"]), Route("/health/ready", ready)])
+
+
+if __name__ == "__main__":
+    print(add_client(Path(os.environ["SILVERBEAR_ISSUER"]), *sys.argv[1:3]))

@@ -48,7 +48,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 class Generated:
-    """The generated client in somebody's hands: `await client("answer_cover", "CoverAnswerIn", {...}, facility_id=…)`."""
+    """The client in somebody's hands: `await client("answer_cover", "CoverAnswerIn", {...}, facility_id=…)`."""
 
     def __init__(self, folder: Path, b: Bench, token: str) -> None:
         self._modules = {
