@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from libs.kernel.errors import Invalid, NotFound
 from libs.runtime.auth import BANK
 from libs.runtime.http import RequestDoor
+from libs.runtime.openapi import by_scope
 from libs.runtime.paging import PAGE_ROWS, Cursor, Limit, Page, after, page
 from libs.runtime.parties import PartnerDoor
 from libs.runtime.reading import PartnerReadDoor
@@ -56,7 +57,7 @@ class DeliveryState(StrEnum):
     DROPPED = "dropped"
 
 
-@router.post("", status_code=201, response_model=webhooks.Registered)
+@router.post("", status_code=201, response_model=webhooks.Registered, openapi_extra=by_scope(scopes.WEBHOOKS_WRITE))
 async def register_webhook(partner_id: InPath, body: EndpointIn, door: PartnerDoor) -> Response:
     """Register an endpoint; the secret in the answer is told this once (the partner, admin).
 
@@ -81,7 +82,7 @@ async def register_webhook(partner_id: InPath, body: EndpointIn, door: PartnerDo
     return await door.once(register, keys=[partner_id], status=201)
 
 
-@router.get("", response_model=tuple[Endpoint, ...])
+@router.get("", response_model=tuple[Endpoint, ...], openapi_extra=by_scope(scopes.WEBHOOKS_READ))
 async def list_webhooks(partner_id: InPath, door: PartnerReadDoor) -> Response:
     """The partner's endpoints and whether they are alive (the partner, the bank)."""
     _admit(door, partner_id, scopes.WEBHOOKS_READ, *BANK)
@@ -92,6 +93,7 @@ async def list_webhooks(partner_id: InPath, door: PartnerReadDoor) -> Response:
     "/{endpoint_id}/keys",
     status_code=201,
     response_model=webhooks.NewKey,
+    openapi_extra=by_scope(scopes.WEBHOOKS_WRITE),
 )
 async def add_webhook_key(partner_id: InPath, endpoint_id: EndpointId, door: PartnerDoor) -> Response:
     """A new signing key, told this once; the older ones sign beside it for `WEBHOOK_KEY_HOURS` (the partner, admin)."""
@@ -104,21 +106,21 @@ async def add_webhook_key(partner_id: InPath, endpoint_id: EndpointId, door: Par
     )
 
 
-@router.post("/{endpoint_id}/disabling", response_model=Endpoint)
+@router.post("/{endpoint_id}/disabling", response_model=Endpoint, openapi_extra=by_scope(scopes.WEBHOOKS_WRITE))
 async def disable_webhook(partner_id: InPath, endpoint_id: EndpointId, door: PartnerDoor) -> Response:
     """Send nothing there for now; what happens meanwhile waits (the partner, admin)."""
     _admit(door, partner_id, scopes.WEBHOOKS_WRITE, "admin")
     return await door.execute(lambda tx: webhooks.disable_endpoint(tx, partner_id, endpoint_id), keys=[partner_id])
 
 
-@router.post("/{endpoint_id}/enabling", response_model=Endpoint)
+@router.post("/{endpoint_id}/enabling", response_model=Endpoint, openapi_extra=by_scope(scopes.WEBHOOKS_WRITE))
 async def enable_webhook(partner_id: InPath, endpoint_id: EndpointId, door: PartnerDoor) -> Response:
     """Send there again: what waits goes first, in its order (the partner, admin)."""
     _admit(door, partner_id, scopes.WEBHOOKS_WRITE, "admin")
     return await door.execute(lambda tx: webhooks.enable_endpoint(tx, partner_id, endpoint_id), keys=[partner_id])
 
 
-@router.post("/{endpoint_id}/closing", response_model=Endpoint)
+@router.post("/{endpoint_id}/closing", response_model=Endpoint, openapi_extra=by_scope(scopes.WEBHOOKS_WRITE))
 async def close_webhook(partner_id: InPath, endpoint_id: EndpointId, door: PartnerDoor) -> Response:
     """End an endpoint for good; what waits for it is dropped (the partner, admin)."""
     _admit(door, partner_id, scopes.WEBHOOKS_WRITE, "admin")
@@ -129,6 +131,7 @@ async def close_webhook(partner_id: InPath, endpoint_id: EndpointId, door: Partn
     "/{endpoint_id}/replays",
     status_code=202,
     response_model=webhooks.Replayed,
+    openapi_extra=by_scope(scopes.WEBHOOKS_WRITE),
 )
 async def replay_webhook(partner_id: InPath, endpoint_id: EndpointId, body: ReplayIn, door: PartnerDoor) -> Response:
     """Send what was told in a time once more, each event under the id that it had (the partner, admin)."""
@@ -141,7 +144,9 @@ async def replay_webhook(partner_id: InPath, endpoint_id: EndpointId, body: Repl
     )
 
 
-@router.get("/{endpoint_id}/deliveries", response_model=Page[views.DeliveryView])
+@router.get(
+    "/{endpoint_id}/deliveries", response_model=Page[views.DeliveryView], openapi_extra=by_scope(scopes.WEBHOOKS_READ)
+)
 async def list_deliveries(
     partner_id: InPath,
     endpoint_id: EndpointId,

@@ -16,10 +16,11 @@ from libs.runtime.keyring import DataKey, Keyring
 from libs.runtime.outward import why_unfit
 from libs.runtime.tx import Tx
 from services.guarantee.domain import webhook as rules
+from services.guarantee.domain.telling import TOLD
 from services.guarantee.domain.webhook import Endpoint
 from services.guarantee.store import ENDPOINTS, PARTNERS
 
-TOLD_TYPES = frozenset(kind.type for kind in kinds() if kind.topic == "guarantee")
+TOLD_TYPES = frozenset(kind.type for kind in kinds() if kind.topic == "guarantee" and kind.name in TOLD)
 SECRET_BYTES = 32
 REPLAY_EVENTS_MAX = 10_000
 
