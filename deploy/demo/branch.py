@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -28,8 +30,9 @@ class Crew:
 class Branch:
     """People and agreements of one profile, from its dated file."""
 
-    def __init__(self, profile: str, on: date) -> None:
-        self.profile = profile
+    def __init__(self, profile: str, on: date, ways: Mapping[str, str] | None = None) -> None:
+        """`ways` says where the machines of partners are, by their ids; others are reached at `PARTNER_URL`."""
+        self.profile, self.ways = profile, ways or {}
         self.terms: Assumptions = assumptions(POLICY[profile], on)
         self.effective = self.terms.version.effective
 
@@ -55,11 +58,21 @@ class Branch:
             await self._post(client, "application", "/v1/staff", person, key=f"staff:{staff}")
         for partner in self.terms.rows("partners"):
             await self._post(client, "guarantee", "/v1/partners", dict(partner), key=f"partner:{partner['partner_id']}")
+        await self._connect(client)
         for row in self.terms.rows("agreements"):
             currency = CURRENCY[self.profile]
             body: dict[str, Any] = {**row, "capacity": {"amount": row["capacity"], "currency": currency}}
             body |= {"effective": self.effective.isoformat(), "source": self.terms.version.ref}
             await self._agree(client, body)
+
+    async def _connect(self, client: Client) -> None:
+        """The way to each partner's machine; a machine of this run has credentials of this run."""
+        for partner, url in self.ways.items():
+            way = {"effective": self.effective.isoformat(), "adapter": "standard", "base_url": url}
+            body = {**way, "credential": f"Bearer {hashlib.sha256(url.encode()).hexdigest()}"}
+            await self._post(
+                client, "guarantee", f"/v1/partners/{partner}/connections", body, key=f"connection:{partner}"
+            )
 
     def _everybody(self) -> list[tuple[str, str, str]]:
         people = [(name, "customer_manager", "sub-branch") for name in self.terms.words("staff", "managers")]

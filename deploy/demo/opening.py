@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -25,11 +25,13 @@ def next_monday(open_date: str) -> date:
     return after + timedelta(days=-after.weekday() % 7)
 
 
-async def open_branch(client: Client, scheduler: Scheduler, profile: str, day: date) -> None:
+async def open_branch(
+    client: Client, scheduler: Scheduler, profile: str, day: date, ways: Mapping[str, str] | None = None
+) -> None:
     """Open the business day, then register the staff, the partners and the agreements of the branch."""
     await scheduler.open_day(day)
     await scheduler.quiet()
-    await Branch(profile, day).open(client)
+    await Branch(profile, day, ways).open(client)
 
 
 async def pay_out(client: Client, scheduler: Scheduler, loans: int, day: date, partner_url: str) -> list[str]:

@@ -47,7 +47,7 @@ def _up(options: argparse.Namespace) -> str:
 async def _open(platform: stack.Stack, loans: int) -> list[str]:
     day = FIRST_DAY[platform.profile]
     async with demo.driving(platform) as (client, scheduler):
-        await open_branch(client, scheduler, platform.profile, day)
+        await open_branch(client, scheduler, platform.profile, day, platform.sandboxes)
         return await pay_out(client, scheduler, loans, day, platform.stand_ins["partner"])
 
 

@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -27,6 +27,7 @@ from deploy.demo.branch import Branch
 from deploy.demo.client import Client
 from deploy.demo.journal import Entry, JournalTorn, read_journal
 from deploy.demo.lives import Life
+from deploy.demo.partners_say import partners_say
 from deploy.demo.replay import Progress, Replay, progress_bar
 from deploy.demo.report import Findings, accounts, reconcile, render
 from deploy.local import broker, stack
@@ -84,7 +85,7 @@ async def play(
     lives = portfolio.lives
     handled = (await _readers(platform))[1]
     async with driving(platform) as (client, scheduler):
-        branch = Branch(portfolio.profile, min(life.applied_on for life in lives))
+        branch = Branch(portfolio.profile, min(life.applied_on for life in lives), platform.sandboxes)
         moves = generator.indices(lives, seed)
         display = show or progress_bar(started)
         await Replay(lives, moves, branch, client, scheduler, platform.stand_ins["partner"], display).run()
@@ -114,7 +115,10 @@ async def _outcome(
     applied = await _applied(platform, handled)
     found = accounts(entries, lives[0].amount.currency)
     findings = reconcile(lives, found, published, applied)
-    return Outcome(render(lives, found, published, findings), findings, published, applied, seconds)
+    told, amiss = await partners_say(platform.sandboxes, entries)
+    findings = replace(findings, problems=(*findings.problems, *amiss))
+    report = "\n".join([render(lives, found, published, findings), *told])
+    return Outcome(report, findings, published, applied, seconds)
 
 
 async def _dispose(*engines: AsyncEngine) -> None:

@@ -25,6 +25,8 @@ from deploy.local import broker as brokers
 from deploy.local import postgres
 from deploy.local.broker import Broker, Kind
 from deploy.local.process import Child, ChildFailed, free_ports, spawn, terminate
+from deploy.local.token_door import add_client
+from deploy.partner import KINDS
 from libs.events.catalogue import TOPICS
 from libs.runtime import migrate
 from libs.runtime.auth import Issuer
@@ -34,13 +36,15 @@ ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / "var"
 ADDRESSES = "platform.env"
 SERVICES = ("application", "rating", "collateral", "guarantee", "incentive", "console")
-STAND_INS = {"core_bank": "deploy.demo.core_bank:app", "partner": "deploy.demo.partner:app"}
+STAND_INS = {"core_bank": "deploy.demo.core_bank:app", "partner": "deploy.partner.desk:app"}
+SANDBOXES: dict[str, tuple[str, ...]] = {"cn-branch": ("guarantor", "insurer", "reguarantor", "fund")}
+"""The partners of a profile that run as processes of their own, the first of them in the place of the stand-in."""
 PARTITIONS = 12
 TOPIC_PARTITIONS = {name: 1 if name == "clock" else PARTITIONS for name in TOPICS}
 SMALL_MACHINE = {"LANES": "1", "LINGER_MS": "4"}
 """Two cores carry everything here: one lane and larger batches cost the least."""
-KEEPER = "application"
-"""Personal data is kept by this one alone."""
+KEYRINGS = {"application": ".", "guarantee": "guarantee"}
+"""Who seals what it keeps (personal data, partners' webhook keys), each under a keyring of its own."""
 LOOKERS_ON = {"LINGER_MS": "150"}
 """Nobody waits for a projection."""
 SERVICE = ("libs.runtime.serve",)
@@ -57,6 +61,10 @@ class Stack:
     issuer: Issuer
     urls: dict[str, list[str]] = field(default_factory=dict)
     stand_ins: dict[str, str] = field(default_factory=dict)
+    sandboxes: dict[str, str] = field(default_factory=dict)
+    """Where each sandbox partner is, by its id at the bank."""
+    tokens: str = ""
+    """The token endpoint for partners' systems."""
     children: dict[str, Child] = field(default_factory=dict)
 
     @property
@@ -74,6 +82,7 @@ class Stack:
         return {
             **{f"SILVERBEAR_{name.upper()}": urls[0] for name, urls in self.urls.items()},
             **{f"SILVERBEAR_{name.upper()}_STAND_IN": url for name, url in self.stand_ins.items()},
+            "SILVERBEAR_TOKENS": self.tokens,
             "SILVERBEAR_DATABASE": self.admin_url,
             "SILVERBEAR_KAFKA": self.bootstrap,
             "SILVERBEAR_TOPIC_PREFIX": self.topic_prefix,
@@ -96,16 +105,29 @@ class Stack:
             "PARTNER_URL": self.stand_ins.get("partner", "http://127.0.0.1:1"),
             "CONSOLE_SERVICES": json.dumps({name: urls[0] for name, urls in self.urls.items()}),
             **(LOOKERS_ON if service == "console" else {}),
-            **({"KEYRING_PATH": str(local_keyring(self.issuer.private_path.parent))} if service == KEEPER else {}),
+            "PRIVATE_TARGETS": "true",
+            **self._keyring(service),
             **(extra or {}),
         }
+
+    def _keyring(self, service: str) -> dict[str, str]:
+        if service not in KEYRINGS:
+            return {}
+        return {"KEYRING_PATH": str(local_keyring(self.issuer.private_path.parent / KEYRINGS[service]))}
 
     def start(self, name: str, app: str, port: int, logs: Path, extra: Mapping[str, str] | None = None) -> Child:
         """Start one process; the caller waits for it to be ready."""
         service = name.partition("-")[0]
         child = spawn(
             name,
-            [sys.executable, "-m", *(STAND_IN if name in STAND_INS else SERVICE), app, "--port", str(port)],
+            [
+                sys.executable,
+                "-m",
+                *(STAND_IN if name in (*STAND_INS, "tokens") else SERVICE),
+                app,
+                "--port",
+                str(port),
+            ],
             log=logs / f"{name}.log",
             env=self.environment(service, {"REPLICA": name, **(extra or {})}),
             cwd=ROOT,
@@ -212,18 +234,46 @@ async def create_topics(bootstrap: str, prefix: str, wanted: Mapping[str, int] =
 def _start_all(
     platform: Stack, logs: Path, replicas: int, services: tuple[str, ...], extra: Mapping[str, Mapping[str, str]]
 ) -> None:
-    ports = iter(free_ports(len(STAND_INS) + replicas * len(services)))
+    kinds = SANDBOXES.get(platform.profile, ())
+    ports = iter(free_ports(len(STAND_INS) + 1 + len(kinds) + replicas * len(services)))
     for name, app in STAND_INS.items():
         port = next(ports)
         platform.stand_ins[name] = f"http://127.0.0.1:{port}"
-        platform.start(name, app, port, logs)
+        if not (kinds and name == "partner"):
+            platform.start(name, app, port, logs)
+    port = next(ports)
+    platform.tokens = f"http://127.0.0.1:{port}/token"
+    folder = str(platform.issuer.private_path.parent)
+    platform.start("tokens", "deploy.local.token_door:app", port, logs, {"ISSUER_FOLDER": folder})
     places = [(service, number, next(ports)) for service in services for number in range(1, replicas + 1)]
     for service, _, port in places:
         platform.urls.setdefault(service, []).append(f"http://127.0.0.1:{port}")
     for service, number, port in places:
         name = f"{service}-{number}"
         platform.start(name, f"services.{service}.main:app", port, logs, extra.get(name))
+    for kind in kinds if "guarantee" in services else ():
+        first = kind == kinds[0]
+        _start_sandbox(
+            platform, kind, platform.stand_ins["partner"] if first else f"http://127.0.0.1:{next(ports)}", logs
+        )
     for name, url in platform.stand_ins.items():
-        platform.children[name].wait_ready(f"{url}/health/ready")
+        platform.children[name if name in platform.children else kinds[0]].wait_ready(f"{url}/health/ready")
+    platform.children["tokens"].wait_ready(platform.tokens.replace("/token", "/health/ready"))
     for service, number, port in places:
         platform.children[f"{service}-{number}"].wait_ready(f"http://127.0.0.1:{port}/health/ready", timeout_s=120)
+
+
+def _start_sandbox(platform: Stack, kind: str, url: str, logs: Path) -> None:
+    """A sandbox partner, with credentials at the local issuer; it registers itself once the bank has admitted it."""
+    partner = KINDS[kind]
+    secret = add_client(platform.issuer.private_path.parent, f"{partner}-system", partner)
+    known = {"PARTNER_CLIENT_ID": f"{partner}-system", "PARTNER_CLIENT_SECRET": secret}
+    places = ["--guarantee", platform.urls["guarantee"][0], "--issuer", platform.tokens]
+    platform.children[kind] = spawn(
+        kind,
+        [sys.executable, "-m", "deploy.local.partner", "--kind", kind, "--port", url.rpartition(":")[2], *places],
+        log=logs / f"{kind}.log",
+        env={**os.environ, **known},
+        cwd=ROOT,
+    )
+    platform.sandboxes[partner] = url

@@ -298,3 +298,14 @@ class CoverMended:
     loan_id: str
     before: Money
     after: Money
+
+
+@_event("partner.unreachable")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartnerUnreachable:
+    """A webhook endpoint of the partner was disabled: it is gone, or nothing sent there arrived for too long."""
+
+    partner: str
+    endpoint_id: str
+    reason: str
+    since: date

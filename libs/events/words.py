@@ -11,6 +11,7 @@ WORDS = {
     "case_id": "the accountability case",
     "conditions": "what the yes is subject to, by code",
     "consent_id": "the borrower's consent",
+    "endpoint_id": "the webhook endpoint, one of the partner's",
     "contract_id": "the loan contract",
     "borrower_id": "the borrower, by a number that says nothing of the person",
     "amount": "what the event is about",

@@ -10,16 +10,18 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from libs.kernel.errors import Rejection
+from libs.runtime.breaker import Breaker
 from libs.runtime.database import backoff, borrowed, is_transient, listening, patiently, woken
 from libs.runtime.faults import reach
 from libs.runtime.logs import fault
+from libs.runtime.outward import Bounded, Outward
 from libs.runtime.telemetry import carry_trace
 from libs.runtime.tx import Cause, Tx
 
@@ -30,7 +32,6 @@ LEASE_SECONDS = 20
 CALL_TIMEOUT_SECONDS = 5.0
 CALL_SECONDS_MAX = 15.0
 """For asking and sending together: over before the lease is, or two workers would send at once."""
-ANSWER_BYTES_MAX = 1_048_576
 CALLS_AT_ONCE = 20
 POLL_SECONDS = 0.5
 AGAIN_SECONDS_MAX = 30
@@ -47,46 +48,38 @@ class Answer:
     body: dict[str, Any]
 
 
+class Pending(Exception):
+    """The other side has the request and says more when it is asked again: still unknown, and nobody's fault."""
+
+
+Send = Callable[[httpx.AsyncClient, str, dict[str, Any]], Awaitable[Answer]]
+Inquire = Callable[[httpx.AsyncClient, str, dict[str, Any]], Awaitable[Answer | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """The way to one party, where that is data of the party: `ref` names this version of it, `party` whom it is to."""
+
+    ref: str
+    party: str
+    base_url: str
+    headers: Mapping[str, str] = field(repr=False)
+    send: Send
+    inquire: Inquire
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outbound:
-    """One kind of call: where to, how to send, how to ask by our reference, and the command that takes the answer."""
+    """One kind of call: where to, how to send, how to ask by our reference, and the command that takes the answer.
+
+    `line` finds the way at the moment of each try; without one, or where it finds none, it is the setting `target`.
+    """
 
     target: str
-    send: Callable[[httpx.AsyncClient, str, dict[str, Any]], Awaitable[Answer]]
-    inquire: Callable[[httpx.AsyncClient, str, dict[str, Any]], Awaitable[Answer | None]]
+    send: Send
+    inquire: Inquire
     answered: Callable[[Tx, str, dict[str, Any], Answer], Awaitable[None]]
-
-
-class _Bounded(httpx.AsyncBaseTransport):
-    """Reads at most `ANSWER_BYTES_MAX` of an answer; more is no answer."""
-
-    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
-        self._inner = inner
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        response = await self._inner.handle_async_request(request)
-        assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - what an asynchronous transport gives
-        response.stream = _BoundedStream(response.stream)
-        return response
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-
-class _BoundedStream(httpx.AsyncByteStream):
-    def __init__(self, inner: httpx.AsyncByteStream) -> None:
-        self._inner = inner
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        came = 0
-        async for chunk in self._inner:
-            came += len(chunk)
-            if came > ANSWER_BYTES_MAX:
-                raise httpx.ReadError(f"the answer has more than {ANSWER_BYTES_MAX} bytes")
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
+    line: Callable[[Parts, dict[str, Any]], Awaitable[Line | None]] | None = None
 
 
 _CLAIM_SQL = f"""
@@ -113,6 +106,7 @@ class Caller:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._clients: dict[str, httpx.AsyncClient] = {}
+        self._breaker = Breaker()
         self._wake = asyncio.Event()
         self._closing = False
 
@@ -160,46 +154,68 @@ class Caller:
                 raise TimeoutError("the lease was taken too long ago")
             outbound = self.parts.partners[row["kind"]]
             async with asyncio.timeout(left):
-                answer = await self._ask(outbound, row, request)
+                line = await outbound.line(self.parts, request) if outbound.line else None
+                if line is not None and (wait := self._breaker.wait(line.party)):
+                    await self._later(row, "left alone for a while: it keeps failing", wait)
+                    return
+                try:
+                    answer = await self._ask(outbound, line, row, request)
+                except Exception as error:
+                    if line is not None and not isinstance(error, Pending):
+                        self._breaker.failed(line.party)
+                    raise
         except Exception as error:  # noqa: BLE001 - whatever stands between us and an answer leaves the call unknown
             await self._later(row, repr(error))
             return
         if _outcome(answer) == "unanswered":
+            if line is not None:
+                self._breaker.failed(line.party)
             await self._later(row, f"status {answer.status}")
             return
+        if line is not None:
+            self._breaker.went_well(line.party)
         reach("calls.after_send", self.parts.settings.fault)
         await patiently(
             lambda: self._take(outbound, row, request, answer),
             on_retry=lambda error: self.parts.log.warning("call_answer_retry", error=fault(error)),
         )
 
-    async def _ask(self, outbound: Outbound, row: dict[str, Any], request: dict[str, Any]) -> Answer:
-        client = self._clients.get(outbound.target)
-        if client is None:
-            base = self.parts.settings.target(outbound.target)
-            tls = base.startswith("https")  # loading the trusted certificates takes a tenth of a second
-            client = httpx.AsyncClient(
-                base_url=base,
-                timeout=CALL_TIMEOUT_SECONDS,
-                transport=_Bounded(httpx.AsyncHTTPTransport(verify=tls)),
-                headers={"accept-encoding": "identity"},  # what is counted is what is kept
-                event_hooks={"request": [carry_trace]},
-            )
-            self._clients[outbound.target] = client
+    async def _ask(self, outbound: Outbound, line: Line | None, row: dict[str, Any], request: dict[str, Any]) -> Answer:
+        client, way = self._client(outbound.target, line), line or outbound
         if row["before"] == "unknown":
             with self.parts.telemetry.call(row, "inquire") as step:
-                known = await outbound.inquire(client, row["reference"], request)
+                known = await way.inquire(client, row["reference"], request)
                 step.outcome = _outcome(known)
             if known is not None:
                 return known
         with self.parts.telemetry.call(row, "send") as step:
-            answer = await outbound.send(client, row["reference"], request)
+            answer = await way.send(client, row["reference"], request)
             step.outcome = _outcome(answer)
         return answer
 
-    async def _later(self, row: dict[str, Any], error: str) -> None:
+    def _client(self, target: str, line: Line | None) -> httpx.AsyncClient:
+        name = target if line is None else f"line {line.ref}"
+        if name not in self._clients:
+            base = self.parts.settings.target(target) if line is None else line.base_url
+            tls = base.startswith("https")  # loading the trusted certificates takes a tenth of a second
+            transport: httpx.AsyncBaseTransport
+            if line is None:
+                transport = Bounded(httpx.AsyncHTTPTransport(verify=tls))
+            else:
+                transport = Outward(private=self.parts.settings.private_targets, tls=tls)
+            self._clients[name] = httpx.AsyncClient(
+                base_url=base,
+                timeout=CALL_TIMEOUT_SECONDS,
+                transport=transport,
+                # what is counted is what is kept
+                headers={"accept-encoding": "identity", **(line.headers if line else {})},
+                event_hooks={"request": [carry_trace]},
+            )
+        return self._clients[name]
+
+    async def _later(self, row: dict[str, Any], error: str, wait: float = 0.0) -> None:
         self.parts.telemetry.retried("calls")
-        delay = backoff(row["attempts"], cap_seconds=AGAIN_SECONDS_MAX)
+        delay = max(wait, backoff(row["attempts"], cap_seconds=AGAIN_SECONDS_MAX))
         async with borrowed(self.parts.engine) as driver:
             await driver.execute(
                 "UPDATE calls SET next_at = now() + make_interval(secs => $2), lease_until = NULL, error = $3"

@@ -38,6 +38,8 @@ class Interface(FastAPI):
             document = super().openapi()
             components = document.setdefault("components", {})
             components.setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+            for name, schema in components["schemas"].items():
+                schema["title"] = name  # pages with different rows are all called Page: generated code would take one
             components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
             for path, methods in document["paths"].items():
                 for operation in methods.values():

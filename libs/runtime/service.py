@@ -1,7 +1,7 @@
 """A service process: its doors wired to the runtime, started and drained in order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import structlog
@@ -28,7 +28,7 @@ from libs.runtime.settings import Settings, read_settings
 from libs.runtime.telemetry import Telemetry, Watch
 from libs.runtime.traces import traces_of
 from libs.runtime.tx import Booking
-from libs.runtime.wiring import Parts, Reactions, Timers
+from libs.runtime.wiring import Parts, Reactions, Timers, Worker
 
 __all__ = ["Reactions", "Service", "Timers"]
 
@@ -53,6 +53,7 @@ class Service:
         needs: Sequence[str] = (),
         journal: str = "",
         booking: Booking | None = None,
+        callers: Sequence[Callable[[Parts], Worker]] = (),
         settings: Settings | None = None,
     ) -> None:
         unknown = set(reads) - set(catalogue.TOPICS)
@@ -61,7 +62,8 @@ class Service:
         self.name, self.metadata, self.reads = name, metadata, tuple(reads)
         self.reactions = {kind_of(body).type: reaction for body, reaction in reactions.items()}
         self.timers, self.partners, self._settings = timers, partners, settings
-        self.needs, self.journal, self._booking = tuple(needs), journal, booking
+        self.needs, self.journal = tuple(needs), journal
+        self.callers, self._booking = tuple(callers), booking
         self.app = Interface(
             title=f"Silverbear {name}",
             version="1",
@@ -108,11 +110,13 @@ class Service:
         app.state.parts, app.state.consumer = parts, consumer
         app.state.tokens = TokenDoor(settings)
         reading = asyncio.create_task(consumer.run(), name="consumer")
-        workers: list[Relay | Caller] = []
+        workers: list[Worker] = []
         if settings.relay:
             workers.append(Relay(parts))
         if settings.calls and self.partners:
             workers.append(Caller(parts))
+        if settings.calls:
+            workers += [caller(parts) for caller in self.callers]
         tasks = [reading, *(asyncio.create_task(worker.run(), name=type(worker).__name__) for worker in workers)]
 
         tasks.append(asyncio.create_task(Janitor(parts).run(), name="janitor"))

@@ -63,6 +63,18 @@ class Settings(BaseSettings):
     token_leeway_seconds: int = Field(30, ge=0, le=300)
     core_bank_url: Address = "http://127.0.0.1:1"
     partner_url: Address = "http://127.0.0.1:1"
+    identity_url: Address = "http://127.0.0.1:1"
+    """Where application is, for its identity door: asked just before a partner is told who the borrower is."""
+    identity_token_path: Path | None = None
+    """A file with the token of the role `identity_reader` for that; read at each request, so it can be renewed."""
+    private_targets: bool = False
+    """Whether addresses that partners name may be private, loopback or without TLS: on one machine, never in a bank."""
+    webhook_hours_max: int = Field(72, ge=1, le=720)
+    """How long a delivery that gets no 2xx is tried; then it failed, or its endpoint is disabled as dead."""
+    webhook_key_hours: int = Field(24, ge=1, le=720)
+    """How long a webhook's older keys sign beside a new one."""
+    deliveries_days_kept: int = Field(90, ge=1, le=3_650)
+    """How long the log of a finished delivery is kept; its event can be replayed longer."""
     console_services: dict[str, Address] = Field(default_factory=dict)
     relay: bool = True
     calls: bool = True
@@ -174,10 +186,16 @@ def _no_keys(path: Path) -> Iterator[tuple[str, str]]:
         yield "JWKS_PATH", f"{path} is not a readable key set: {type(error).__name__}"
 
 
-def _unreadable(settings: Settings) -> Iterator[tuple[str, str]]:
-    """What the settings name and nobody can read or write: key set, keyring, span file, profile, its policies."""
+def _no_files(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.trace_file is not None and not settings.trace_file.parent.is_dir():
         yield "TRACE_FILE", f"there is no folder {settings.trace_file.parent}"
+    if settings.identity_token_path is not None and not os.access(settings.identity_token_path, os.R_OK):
+        yield "IDENTITY_TOKEN_PATH", f"{settings.identity_token_path} cannot be read"
+
+
+def _unreadable(settings: Settings) -> Iterator[tuple[str, str]]:
+    """What the settings name and nobody can read or write: key set, keyring, span file, profile, its policies."""
+    yield from _no_files(settings)
     if settings.jwks_path is not None:
         yield from _no_keys(settings.jwks_path)
     try:

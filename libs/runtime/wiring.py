@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -32,6 +32,16 @@ Reaction = Callable[[Tx, Any, Meta], Awaitable[None]]
 Reactions = Mapping[type, Reaction]
 Timer = Callable[[Tx, str, str], Awaitable[None]]
 Timers = Mapping[str, Timer]
+
+
+class Worker(Protocol):
+    """Background work of one process, besides what the runtime itself does."""
+
+    async def run(self) -> None:
+        """Work until closed."""
+
+    def close(self) -> None:
+        """Let `run` end after what is under way."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from libs.runtime.service import Service
 from services.guarantee import store
 from services.guarantee.api import router
 from services.guarantee.commands.ledger import enter_event
+from services.guarantee.deliveries import Deliverer
 from services.guarantee.partners import PARTNERS
 from services.guarantee.reactions import REACTIONS
 from services.guarantee.timers import TIMERS
@@ -18,6 +19,8 @@ service = Service(
     timers=TIMERS,
     partners=PARTNERS,
     routers=(router,),
+    needs=("keyring_path",),
+    callers=(Deliverer,),
     journal=store.JOURNAL_SQL,
     booking=enter_event,
 )

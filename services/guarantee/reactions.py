@@ -6,6 +6,8 @@ from __future__ import annotations
 from libs.events.application import (
     ApplicationRefused,
     ApplicationSubmitted,
+    ConsentGranted,
+    ConsentRevoked,
     FacilityGranted,
     InspectionCompleted,
     LoanClosed,
@@ -20,7 +22,24 @@ from libs.events.envelope import Meta
 from libs.events.rating import InformationDisputed, InformationVerified, RatingAssigned
 from libs.runtime.service import Reactions
 from libs.runtime.tx import Tx
-from services.guarantee.commands import claims, covers, defence, notices, premiums, requests, undertakings
+from services.guarantee.commands import (
+    claims,
+    connections,
+    covers,
+    defence,
+    notices,
+    premiums,
+    requests,
+    undertakings,
+)
+
+
+async def consent_granted(tx: Tx, event: ConsentGranted, _: Meta) -> None:
+    await connections.note_consent(tx, event)
+
+
+async def consent_revoked(tx: Tx, event: ConsentRevoked, _: Meta) -> None:
+    await connections.note_revocation(tx, event)
 
 
 async def application_submitted(tx: Tx, event: ApplicationSubmitted, _: Meta) -> None:
@@ -87,6 +106,8 @@ async def inspection_completed(tx: Tx, event: InspectionCompleted, _: Meta) -> N
 
 
 REACTIONS: Reactions = {
+    ConsentGranted: consent_granted,
+    ConsentRevoked: consent_revoked,
     ApplicationSubmitted: application_submitted,
     InformationVerified: information_checked,
     InformationDisputed: information_checked,

@@ -10,7 +10,20 @@ import json
 from collections.abc import Sequence
 from itertools import groupby
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Date, DateTime, Index, Numeric, Table, Text, func, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Index,
+    Integer,
+    Numeric,
+    Table,
+    Text,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from libs.kernel.money import Money
@@ -24,6 +37,7 @@ from services.guarantee.domain.capacity import Bound, Exposure, Holding, Line, P
 from services.guarantee.domain.cash import CashLeg
 from services.guarantee.domain.change import Change
 from services.guarantee.domain.claim import Claim
+from services.guarantee.domain.connection import Connection, Consent
 from services.guarantee.domain.cover import Cover, CoverFile
 from services.guarantee.domain.defence import Look, Proof, Security
 from services.guarantee.domain.health import TrackRecord
@@ -37,6 +51,7 @@ from services.guarantee.domain.routing import Routing
 from services.guarantee.domain.suspension import Suspension
 from services.guarantee.domain.telling import TOLD
 from services.guarantee.domain.undertaking import Undertaking
+from services.guarantee.domain.webhook import Endpoint
 
 metadata = service_metadata()
 PARTNERS = Shelf(metadata, "partners", Partner, id="partner_id", group="partner_id")
@@ -92,6 +107,9 @@ Table(
     *(Column(f"{side}_day", Date, nullable=True) for side in ("our", "their")),
     comment="where a list says something else than the one it was held against",
 )
+CONNECTIONS = Shelf(metadata, "connections", Connection, id="ref", group="partner_id")
+CONSENTS = Shelf(metadata, "consents", Consent, id="consent_id")
+ENDPOINTS = Shelf(metadata, "endpoints", Endpoint, id="endpoint_id", group="partner_id")
 
 Index(
     "ix_covers_open_requests",
@@ -132,6 +150,44 @@ Table(
     Column("told_at", DateTime(timezone=True), nullable=False, info={CHANCE: True}, server_default=func.now()),
     Column("body", JSONB, nullable=False),
     comment="what was published about each partner's own business, in the order of its commits",
+)
+_VARIES = {CHANCE: True}
+Table(
+    "endpoint_feeds",
+    metadata,
+    Column("endpoint_id", Text, primary_key=True),
+    Column("reached", BigInteger, nullable=False, info=_VARIES, comment="the partner's event put on its way last"),
+)
+Table(
+    "endpoint_keys",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("endpoint_id", Text, nullable=False, index=True),
+    Column("sealed", Text, nullable=False, info=_VARIES),
+    Column("wrapped", Text, nullable=False, info=_VARIES),
+    Column("master", Text, nullable=False),
+    Column("created", DateTime(timezone=True), nullable=False, server_default=func.now(), info=_VARIES),
+    Column("retires", DateTime(timezone=True), info=_VARIES),
+    comment="signing keys, sealed; those not yet retired sign side by side",
+)
+Table(
+    "deliveries",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True, info=_VARIES),
+    Column("endpoint_id", Text, nullable=False),
+    Column("number", BigInteger, nullable=False, info=_VARIES),
+    Column("subject", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="waiting"),
+    Column("attempts", Integer, nullable=False, server_default="0", info=_VARIES),
+    Column("created", DateTime(timezone=True), nullable=False, server_default=func.now(), info=_VARIES),
+    Column("next_at", DateTime(timezone=True), nullable=False, server_default=func.now(), info=_VARIES),
+    Column("lease_until", DateTime(timezone=True), info=_VARIES),
+    Column("first_at", DateTime(timezone=True), info=_VARIES),
+    Column("delivered_at", DateTime(timezone=True), info=_VARIES),
+    Column("log", JSONB, nullable=False, server_default="[]", info=_VARIES),
+    Index("ix_deliveries_waiting", "endpoint_id", "subject", "id", postgresql_where="state = 'waiting'"),
+    Index("ix_deliveries_log", "endpoint_id", "id"),
+    comment="a partner's event on its way to one endpoint: waiting, delivered, failed or dropped; log has each attempt",
 )
 
 # A partner's own: what is about its cover; without a cover, what names it or its agreement; and what a party behind the

@@ -30,8 +30,8 @@ PLUMBING = frozenset(
 )
 # Two facts of one day may come in either order, and what needs both is told by whichever came last.
 TURNS = ("sequence", "actor", "cause")
-# A ciphertext, the key that opens it, the moment of a disclosure: never twice the same.
-CHANCE = ("sealed", "wrapped", "at")
+# A ciphertext, the key that opens it, the moment of a disclosure, when a partner was told: never twice the same.
+CHANCE = ("sealed", "wrapped", "at", "number", "told_at")
 CALL_FIELDS = ("key", "kind", "request", "business_date", "org", "status")
 
 

@@ -1,4 +1,4 @@
-"""Runs a page of docs/walks as a newcomer would: its `bash` blocks in one shell, each compared with what it shows.
+"""Runs a page of docs as a newcomer would: its `bash` blocks in one shell, each compared with what it shows.
 
 A block marked `text` right after a `bash` block is what that one prints; `…` in it stands for any text, a line of `…`
 alone for any lines. A block marked `sh` is not run: it starts the platform, which runs already.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-WALKS = ROOT / "docs" / "walks"
+DOCS = ROOT / "docs"
 SECONDS_MAX = 300
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```\n(?:\n```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
 

@@ -19,12 +19,13 @@ from typing import Any, Protocol
 
 import httpx
 
-from deploy.demo import core_bank, generator, partner
+from deploy.demo import core_bank, generator
 from deploy.demo.branch import Branch
 from deploy.demo.client import Client
 from deploy.demo.journal import Entry
 from deploy.demo.lives import Life
 from deploy.demo.replay import Replay
+from deploy.partner import desk
 from libs.events.clock import DayClosed
 from libs.events.envelope import kind_of
 from libs.runtime.calls import Caller
@@ -42,7 +43,7 @@ from services.rating.main import service as rating
 from tests.harness.bench import Bench
 
 SERVICES = (application, rating, collateral, guarantee, incentive, console)
-STAND_INS = {"core_bank": core_bank.app, "partner": partner.app}
+STAND_INS = {"core_bank": core_bank.app, "partner": desk.app}
 PARTITIONS = 12
 CLOCK = "clock"
 

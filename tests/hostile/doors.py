@@ -52,6 +52,7 @@ BANK = frozenset(
 )
 READERS = frozenset({"operator", "auditor", "admin"})
 MONTH = Rule(BANK, About.BANK, scope="statements.read")
+OF_PARTNER = Rule(frozenset({"admin"}), scope="webhooks.write")
 OPERATOR = Rule(frozenset({"operator"}))
 
 
@@ -187,6 +188,16 @@ OWN: dict[str, dict[str, Rule]] = {
         "GET /v1/cover-at-risk/facilities": Rule(BANK, About.BANK),
         "GET /v1/facilities/{facility_id}/cover-at-risk": Rule(BANK, About.BRANCH),
         "POST /v1/facilities/{facility_id}/loans/{loan_id}/proofs": _branch("customer_manager"),
+        "POST /v1/partners/{partner_id}/connections": _nobodys("admin"),
+        "GET /v1/partners/{partner_id}/connections": _nobodys("admin", "auditor", "operator"),
+        "POST /v1/partners/{partner_id}/webhooks": OF_PARTNER,
+        "GET /v1/partners/{partner_id}/webhooks": Rule(BANK, scope="webhooks.read"),
+        "POST /v1/partners/{partner_id}/webhooks/{endpoint_id}/keys": OF_PARTNER,
+        "POST /v1/partners/{partner_id}/webhooks/{endpoint_id}/enabling": OF_PARTNER,
+        "POST /v1/partners/{partner_id}/webhooks/{endpoint_id}/disabling": OF_PARTNER,
+        "POST /v1/partners/{partner_id}/webhooks/{endpoint_id}/closing": OF_PARTNER,
+        "POST /v1/partners/{partner_id}/webhooks/{endpoint_id}/replays": OF_PARTNER,
+        "GET /v1/partners/{partner_id}/webhooks/{endpoint_id}/deliveries": Rule(BANK, scope="webhooks.read"),
     },
     "incentive": {
         "GET /v1/facilities/{facility_id}": _branch("admin", "auditor", "operator", "inspector", "approver"),

@@ -70,7 +70,13 @@ async def _guarantee(bench: Bench) -> Known:
     await story.go_overdue(bench)
     path = f"/v1/partners/{guarantee.PARTNER['partner_id']}/lists/filings/2025-09"
     assert (await bench.post(path, [], role="customer_manager", org="")).status_code == 200
+    target = {"url": "https://partner/hooks"}
+    hook = await bench.post("/v1/partners/city-guarantee/webhooks", target, role="admin")
     return {
+        "endpoint_id": [hook.json()["endpoint"]["endpoint_id"]],
+        "url": ["https://partner/hooks", "https://127.0.0.1/"],
+        "base_url": ["https://partner", "https://127.0.0.1"],
+        "types": ["claim.filed.v1", "cover.bound.v1", "loan.overdue.v1"],
         "facility_id": [story.facility_id],
         "loan_id": [story.loan_id],
         "code": ["reg-4321", "named", "new-1", "new-2", "new-3"],

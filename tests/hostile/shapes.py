@@ -5,6 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 Schema = dict[str, Any]
+TEXTS = {
+    "date": "2025-09-01",
+    "date-time": "2025-09-01T00:00:00Z",
+    "^[A-Z]{3}$": "CNY",
+    r"^https?://[^\s]+$": "https://partner/",
+}
+"""What fits a text of a format or a pattern."""
 
 
 class Shapes:
@@ -36,11 +43,7 @@ class Shapes:
                 return int(schema.get("minimum", 1))
             case {"type": "boolean"}:
                 return True
-            case {"type": "string", "format": "date"}:
-                return "2025-09-01"
-            case {"type": "string", "pattern": "^[A-Z]{3}$"}:
-                return "CNY"
-        return "abc"
+        return TEXTS.get(schema.get("format") or schema.get("pattern", ""), "abc")
 
     def resolved(self, schema: Schema) -> Schema:
         """The schema behind a reference."""

@@ -27,8 +27,6 @@ ALL: tuple[Service, ...] = (*ACTING, console.service)
 
 EXTERNAL = {
     "referral.received.v1": "the channel that referred the customer learns that the story began",
-    "consent.granted.v1": "who asks the identity door for a partner learns under which consent",
-    "consent.revoked.v1": "who was told under it stops; the door itself is closed in application",
     "investigation.opened.v1": "the two managers named see their task",
     "investigation.filed.v1": "sealed on purpose: nobody may act before both are in",
     "investigation.disputed.v1": "a third person must resolve it",
@@ -78,6 +76,7 @@ EXTERNAL = {
     "partner.warned.v1": "risk control and the partner talk before it comes to a suspension",
     "partner.suspended.v1": "branches stop asking; guarantee itself binds nothing",
     "partner.reinstated.v1": "branches ask again",
+    "partner.unreachable.v1": "operations tells the partner, which mends its endpoint and enables it again",
     "recovery.shared.v1": "the general ledger pays the partners their parts",
     "cover.released.v1": "the partner's own book",
     "result.accrued.v1": "payroll",

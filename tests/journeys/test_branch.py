@@ -71,6 +71,7 @@ NEVER_IN_THE_GENERATED_BRANCH = {
     "premium.refunded": "its agreements refund nothing",
     "quote.declined": "every borrower there names the agreement",
     "quote.received": "every borrower there names the agreement",
+    "partner.unreachable": "its partners are always there",
     "reguarantee.overdue": "its agreements name no days for those behind the guarantor",
     "reguarantee.reimbursed": "its agreements name no days for those behind the guarantor",
     "claim.denied": "its partners accept every claim on a cover they gave",
@@ -199,10 +200,10 @@ def test_a_planted_value_is_found_in_every_dress(value: str) -> None:
 # --- people at the running branch --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["core-banking", "partner", "operator"])
+@pytest.mark.parametrize("name", ["walks/core-banking", "walks/partner", "walks/operator", "partners"])
 def test_a_newcomers_walk_runs_as_its_page_says(name: str, at_work: AtWork, tmp_path: Path) -> None:
-    page = (walks.WALKS / f"{name}.md").read_text("utf-8")
-    assert walks.walk(page, tmp_path / name, at_work.home) == []
+    page = (walks.DOCS / f"{name}.md").read_text("utf-8")
+    assert walks.walk(page, tmp_path / "walk", at_work.home) == []
 
 
 def test_silverbear_report_tells_of_the_running_branch(at_work: AtWork, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from services.guarantee.api import (
     agreements,
     changes,
+    connections,
     defence,
     facilities,
     packs,
@@ -14,6 +15,7 @@ from services.guarantee.api import (
     runway,
     statements,
     undertakings,
+    webhooks,
 )
 
 router = APIRouter()
@@ -28,3 +30,5 @@ router.include_router(statements.router)
 router.include_router(recovery.router)
 router.include_router(defence.router)
 router.include_router(runway.router)
+router.include_router(webhooks.router)
+router.include_router(connections.router)

@@ -94,7 +94,8 @@ async def _ask(tx: Tx, change: Change, answer_by: date) -> None:
         "answer_by": answer_by.isoformat(),
         "business_date": tx.date.isoformat(),
     }
-    request = {"facility_id": change.facility_id, "body": body}
+    cover = await known_cover(tx, change.facility_id)
+    request = {"facility_id": change.facility_id, "partner": cover.partner, "body": body}
     tx.call("partner.change", key=change.facility_id, reference=change.change_id, request=request)
 
 

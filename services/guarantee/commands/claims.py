@@ -147,7 +147,12 @@ async def ask_payment(tx: Tx, claim_id: str, facility_id: str) -> None:
         await miss_payment(tx, facility_id, claim_id, tx.date)
         return
     reference = f"{claim_id}/{claim.rechecks}" if claim.rechecks else claim_id
-    request = {"facility_id": facility_id, "claim_id": claim_id, "on": tx.date.isoformat()}
+    request = {
+        "facility_id": facility_id,
+        "partner": agreement.partner_id,
+        "claim_id": claim_id,
+        "on": tx.date.isoformat(),
+    }
     tx.call("partner.claim_payment", key=facility_id, reference=reference, request=request)
 
 
@@ -294,7 +299,7 @@ async def _decide(tx: Tx, demand: Demand, cover: Cover, loan: CoveredLoan) -> Cl
         day = tx.date + timedelta(days=agreement.claims.interim_days + 1)
         tx.timer(INTERIM_DUE, ref=claim.claim_id, key=claim.facility_id, due=day)
     if agreement.contact is Contact.WE_CALL:
-        _send(tx, claim)
+        _send(tx, claim, agreement.partner_id)
     return ClaimDecision(claim_id=claim.claim_id)
 
 
@@ -302,7 +307,7 @@ def _room(agreement: Agreement, book: CapBook | None, on: date) -> Money | None:
     return None if book is None or agreement.cap is None else caps.room(book, agreement.cap, on)
 
 
-def _send(tx: Tx, claim: Claim) -> None:
+def _send(tx: Tx, claim: Claim, partner: str) -> None:
     asked = {
         "reference": claim.claim_id,
         "cover_reference": claim.cover_id,
@@ -311,7 +316,7 @@ def _send(tx: Tx, claim: Claim) -> None:
         "currency": claim.currency,
         "business_date": tx.date.isoformat(),
     }
-    request = {"facility_id": claim.facility_id, "body": asked}
+    request = {"facility_id": claim.facility_id, "partner": partner, "body": asked}
     tx.call("partner.claim", key=claim.facility_id, reference=claim.claim_id, request=request)
 
 

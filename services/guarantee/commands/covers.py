@@ -337,5 +337,5 @@ async def ask(tx: Tx, cover: Cover, agreement: Agreement) -> None:
         "currency": cover.currency,
         "business_date": tx.date.isoformat(),
     }
-    request = {"facility_id": cover.facility_id, "body": asked}
+    request = {"facility_id": cover.facility_id, "partner": cover.partner, "body": asked}
     tx.call("partner.cover", key=cover.facility_id, reference=cover.cover_id, request=request)

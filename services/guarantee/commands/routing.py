@@ -106,7 +106,7 @@ def _asked(tx: Tx, file: CoverFile, amount: Money, offer: Offer) -> Offer:
         "annual_rate": str(file.annual_rate),
         "business_date": tx.date.isoformat(),
     }
-    request = {"facility_id": file.facility_id, "body": body}
+    request = {"facility_id": file.facility_id, "partner": offer.partner, "body": body}
     tx.call("partner.quote", key=file.facility_id, reference=quote_id, request=request)
     return replace(offer, quote_id=quote_id)
 

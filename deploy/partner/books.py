@@ -1,0 +1,75 @@
+"""What a sandbox partner has decided and heard: its answers by reference, each event once however often it came."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+CENT = Decimal("0.01")
+
+
+@dataclass(slots=True)
+class Books:
+    """In memory: a sandbox that ends forgets, and reads its events again."""
+
+    willing: dict[str, Decimal] = field(default_factory=dict)
+    """What it will guarantee for a facility, where it was told; zero declines."""
+    covers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    quotes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    claims: dict[str, dict[str, Any]] = field(default_factory=dict)
+    events: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """By their number, which counts from 1 without gaps."""
+    pushed: int = 0
+    """Of the events, those that a webhook brought first."""
+    copies: int = 0
+    unordered: int = 0
+    _last: dict[str, int] = field(default_factory=dict)
+
+    def knows(self, event: dict[str, Any]) -> bool:
+        """Whether this event was heard before."""
+        return event["number"] in self.events
+
+    def hear(self, event: dict[str, Any], *, pushed: bool) -> None:
+        """Note an event, or one more copy of it."""
+        number, subject = event["number"], event["subject"]
+        if number in self.events:
+            self.copies += pushed
+            return
+        self.pushed += pushed
+        self.unordered += number < self._last.get(subject, 0)
+        self._last[subject] = max(number, self._last.get(subject, 0))
+        self.events[number] = event
+
+    @property
+    def missing(self) -> list[int]:
+        """Numbers below the highest heard that never came."""
+        return sorted(set(range(1, max(self.events, default=0))) - self.events.keys())
+
+    def counts(self) -> dict[str, int]:
+        """How many events of each type it was told."""
+        return dict(Counter(event["type"].rpartition(".")[0] for event in self.events.values()))
+
+    def paid(self) -> Decimal:
+        """What it paid on claims, by what it was told."""
+        told = (event["body"] for event in self.events.values() if event["type"].startswith("claim.paid."))
+        return sum((Decimal(body["amount"]["amount"]) for body in told), Decimal(0))
+
+    def totals(self) -> dict[str, Any]:
+        """For reconciliation: what it answered itself, and what it was told."""
+        taken = [cover for cover in self.covers.values() if cover["accepted"]]
+        accepted = [claim for claim in self.claims.values() if claim["accepted"]]
+        return {
+            "covers": len(self.covers),
+            "guaranteed": str(sum((Decimal(cover["guaranteed"] or 0) for cover in taken), Decimal(0))),
+            "claims": len(self.claims),
+            "claimed": str(sum((Decimal(claim["claimed"]) for claim in accepted), Decimal(0))),
+            "heard": len(self.events),
+            "pushed": self.pushed,
+            "copies": self.copies,
+            "unordered": self.unordered,
+            "missing": self.missing,
+            "told": self.counts(),
+            "paid": str(self.paid().quantize(CENT)),
+        }
