@@ -119,12 +119,20 @@ class Marks:
         )
 
 
+# A cursor is found by publisher and key. The publishers are few and found one after the other: without them PostgreSQL
+# would read the cursors of every facility there is, for each batch.
 _STATE_SQL = """
+WITH RECURSIVE publishers AS (
+    SELECT min(publisher) AS name FROM cursor
+    UNION ALL
+    SELECT (SELECT min(publisher) FROM cursor WHERE publisher > p.name) FROM publishers p WHERE p.name IS NOT NULL
+)
 SELECT (SELECT open FROM clock WHERE id = 1) AS open,
        (SELECT json_object_agg(key, CASE WHEN EXISTS (SELECT FROM parked p WHERE p.key = k.key AND status = 'parked')
                                          THEN 'parked' ELSE 'waiting' END)
         FROM unnest($1::text[]) AS k(key) WHERE EXISTS (SELECT FROM parked p WHERE p.key = k.key)) AS blocked,
-       (SELECT json_agg(json_build_array(publisher, key, seq)) FROM cursor WHERE key = ANY($1)) AS cursor,
+       (SELECT json_agg(json_build_array(c.publisher, c.key, c.seq)) FROM publishers
+        JOIN cursor c ON c.publisher = publishers.name AND c.key = ANY($1)) AS cursor,
        (SELECT json_agg(event_id) FROM inbox WHERE event_id = ANY($2)) AS seen,
        (SELECT json_agg(event_id) FROM parked WHERE event_id = ANY($2)) AS held
 """
