@@ -78,6 +78,8 @@ def sound() -> Facts:
         loan_id="l",
         facility_id="f",
         cover_id="c",
+        terms="a@2025-01-01",
+        year=2025,
         currency="CNY",
         amount=amount,
         outstanding=amount,

@@ -32,7 +32,7 @@ BATCH = {**AGREED, "code": "batch", "binding": {"timing": "filed_after_disbursem
 NOT_BOOKED = {
     *("cover.requested", "quote.received", "capacity.reserved", "capacity.released", "claim.refused", "loss.notified"),
     *("guarantor.signed", "counter_guarantee.perfected", "disbursement_notice.issued", "reguarantee.overdue"),
-    *("cap.reached", "cover.expiring", "cover.endangered", "cover.mended"),
+    *("cap.reached", "payout.deferred", "cover.expiring", "cover.endangered", "cover.mended"),
 }
 
 

@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from libs.runtime.http import Day, Door
 from libs.runtime.reading import ReadDoor
 from libs.runtime.tx import Tx
-from services.guarantee import views
 from services.guarantee.api.bodies import InPath
 from services.guarantee.commands import connections
 from services.guarantee.domain.agreement import version_ref
 from services.guarantee.domain.connection import Adapter, Connection
+from services.guarantee.views import reach
 
 router = APIRouter(prefix="/v1/partners/{partner_id}/connections")
 
@@ -30,13 +30,13 @@ class ConnectionIn(BaseModel):
     purpose: Annotated[str, Field(max_length=64, pattern=r"^([a-z][a-z0-9_]*)?$")] = ""
 
 
-@router.post("", status_code=201, response_model=views.ConnectionView)
+@router.post("", status_code=201, response_model=reach.ConnectionView)
 async def admit_connection(partner_id: InPath, body: ConnectionIn, door: Door) -> Response:
     """Admit a version of the way to a partner; its credential is kept sealed and never shown (admin)."""
     door.require("admin")
     private = door.parts.settings.private_targets
 
-    async def admit(tx: Tx) -> views.ConnectionView:
+    async def admit(tx: Tx) -> reach.ConnectionView:
         connection = Connection(
             ref=version_ref(partner_id, body.effective),
             partner_id=partner_id,
@@ -51,13 +51,13 @@ async def admit_connection(partner_id: InPath, body: ConnectionIn, door: Door) -
             master="",
         )
         admitted = await connections.admit_connection(tx, door.keyring, connection, body.credential, private=private)
-        return views.connection(admitted)
+        return reach.connection(admitted)
 
     return await door.execute(admit, keys=[], status=201)
 
 
-@router.get("", response_model=tuple[views.ConnectionView, ...])
+@router.get("", response_model=tuple[reach.ConnectionView, ...])
 async def list_connections(partner_id: InPath, door: ReadDoor) -> Response:
     """Every version of the way to a partner, without its credential (admin, auditor, operator)."""
     door.require("admin", "auditor", "operator")
-    return await door.query(lambda tx: views.connections(tx, partner_id))
+    return await door.query(lambda tx: reach.connections(tx, partner_id))

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from libs.runtime import auth
 from libs.runtime.http import Door
+from libs.runtime.openapi import by_scope
 from libs.runtime.reading import PartnerReadDoor
 from services.guarantee import views
 from services.guarantee.api import scopes
@@ -125,14 +126,18 @@ async def admit_pack(code: InPath, body: PackIn, door: Door) -> Response:
     )
 
 
-@router.get("/agreements/{code}/packs/{pack_version}", response_model=Pack)
+@router.get(
+    "/agreements/{code}/packs/{pack_version}", response_model=Pack, openapi_extra=by_scope(scopes.AGREEMENTS_READ)
+)
 async def show_pack(code: InPath, pack_version: VersionInPath, door: PartnerReadDoor) -> Response:
     """One version of a partner's rules as it was signed; a partner's own only."""
     door.require(*auth.BANK, scope=scopes.AGREEMENTS_READ)
     return await door.query(lambda tx: views.pack(tx, code, pack_version, door.caller.party))
 
 
-@router.get("/facilities/{facility_id}/pack-verdict", response_model=Judgement)
+@router.get(
+    "/facilities/{facility_id}/pack-verdict", response_model=Judgement, openapi_extra=by_scope(scopes.COVERS_READ)
+)
 async def show_judgement(facility_id: InPath, door: PartnerReadDoor) -> Response:
     """What a partner's pack said of a request and on which inputs, to be replayed; a partner's own only."""
     door.require(*auth.BANK, scope=scopes.COVERS_READ)

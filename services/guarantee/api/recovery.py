@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from libs.kernel.errors import NotAllowed
 from libs.runtime import auth
+from libs.runtime.openapi import by_scope
 from libs.runtime.paging import PAGE_ROWS, Cursor, Limit, Page, after, page
 from libs.runtime.parties import PartnerDoor
 from libs.runtime.reading import PartnerReadDoor
@@ -33,14 +34,22 @@ class BalanceAnswerIn(BaseModel):
     reason: Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f]*$")] = ""
 
 
-@router.get("/partners/{partner_id}/recoveries/{month}", response_model=RecoveryBook)
+@router.get(
+    "/partners/{partner_id}/recoveries/{month}",
+    response_model=RecoveryBook,
+    openapi_extra=by_scope(scopes.STATEMENTS_READ),
+)
 async def show_recoveries(partner_id: InPath, month: Month, door: PartnerReadDoor) -> Response:
     """What was recovered in a month, in the order costs, interest, principal, and what each party has back and open."""
     check_own(door, partner_id)
     return await door.query(lambda tx: views.recovery_book(tx, partner_id, month))
 
 
-@router.post("/partners/{partner_id}/recoveries/{month}/answers", response_model=RecoveryBook)
+@router.post(
+    "/partners/{partner_id}/recoveries/{month}/answers",
+    response_model=RecoveryBook,
+    openapi_extra=by_scope(scopes.REPORTS_WRITE),
+)
 async def answer_recoveries(partner_id: InPath, month: Month, body: BalanceAnswerIn, door: PartnerDoor) -> Response:
     """The bank confirms or contests a month that is over, or puts the partner's paper on record (risk_director).
 
@@ -58,7 +67,7 @@ async def answer_recoveries(partner_id: InPath, month: Month, body: BalanceAnswe
     )
 
 
-@router.get("/recoveries", response_model=Page[views.OpenBalance])
+@router.get("/recoveries", response_model=Page[views.OpenBalance], openapi_extra=by_scope(scopes.STATEMENTS_READ))
 async def list_open_balances(door: PartnerReadDoor, cursor: Cursor = "", limit: Limit = PAGE_ROWS) -> Response:
     """Months that are over and that not both sides have confirmed; a partner's own only."""
     door.require(*auth.BANK, scope=scopes.STATEMENTS_READ)

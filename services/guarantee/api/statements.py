@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from libs.kernel.errors import Invalid, NotFound
 from libs.runtime import auth
 from libs.runtime.http import Day, RequestDoor
+from libs.runtime.openapi import by_scope
 from libs.runtime.paging import PAGE_ROWS, Cursor, Limit, Page, after, page
 from libs.runtime.parties import PartnerDoor
 from libs.runtime.reading import PartnerReadDoor
@@ -56,21 +57,23 @@ LIST_BODY = {
 }
 
 
-@router.get("/statements/{month}", response_model=Statement)
+@router.get("/statements/{month}", response_model=Statement, openapi_extra=by_scope(scopes.STATEMENTS_READ))
 async def show_statement(partner_id: InPath, month: Month, door: PartnerReadDoor) -> Response:
     """The monthly bordereau, agreement by agreement; the head office's, and the partner's own."""
     check_own(door, partner_id)
     return await door.query(lambda tx: views.statement(tx, partner_id, month))
 
 
-@router.get("/statements/{month}/csv", responses=CSV, response_class=Response)
+@router.get(
+    "/statements/{month}/csv", responses=CSV, response_class=Response, openapi_extra=by_scope(scopes.STATEMENTS_READ)
+)
 async def write_statement(partner_id: InPath, month: Month, door: PartnerReadDoor) -> Response:
     """The same figures as CSV."""
     check_own(door, partner_id)
     return _csv(statement_csv(await door.see(lambda tx: views.statement(tx, partner_id, month))))
 
 
-@router.get("/statements/{month}/lines", response_model=Page[Line])
+@router.get("/statements/{month}/lines", response_model=Page[Line], openapi_extra=by_scope(scopes.STATEMENTS_READ))
 async def list_lines(
     partner_id: InPath, month: Month, door: PartnerReadDoor, cursor: Cursor = "", limit: Limit = PAGE_ROWS
 ) -> Response:
@@ -84,14 +87,21 @@ async def list_lines(
     return await door.query(read)
 
 
-@router.get("/statements/{month}/lines/csv", responses=CSV, response_class=Response)
+@router.get(
+    "/statements/{month}/lines/csv",
+    responses=CSV,
+    response_class=Response,
+    openapi_extra=by_scope(scopes.STATEMENTS_READ),
+)
 async def write_lines(partner_id: InPath, month: Month, door: PartnerReadDoor) -> Response:
     """All lines as CSV, in the form in which a list is handed in."""
     check_own(door, partner_id)
     return _csv(await asyncio.to_thread(lines_csv, await door.see(lambda tx: views.lines(tx, partner_id, month))))
 
 
-@router.post("/lists/{about}/{month}", response_model=PartnerList, openapi_extra=LIST_BODY)
+@router.post(
+    "/lists/{about}/{month}", response_model=PartnerList, openapi_extra={**LIST_BODY, **by_scope(scopes.REPORTS_WRITE)}
+)
 async def take_list(
     partner_id: InPath, about: About, month: Month, request: Request, door: PartnerDoor, party: Party = ""
 ) -> Response:
@@ -107,14 +117,20 @@ async def take_list(
     )
 
 
-@router.get("/lists/{about}/{month}", response_model=tuple[PartnerList, ...])
+@router.get(
+    "/lists/{about}/{month}", response_model=tuple[PartnerList, ...], openapi_extra=by_scope(scopes.STATEMENTS_READ)
+)
 async def show_lists(partner_id: InPath, about: About, month: Month, door: PartnerReadDoor) -> Response:
     """The lists handed in for a month, and how far they agree."""
     check_own(door, partner_id)
     return await door.query(lambda tx: views.lists(tx, partner_id, about, month))
 
 
-@router.get("/lists/{about}/{month}/differences", response_model=Page[Difference])
+@router.get(
+    "/lists/{about}/{month}/differences",
+    response_model=Page[Difference],
+    openapi_extra=by_scope(scopes.STATEMENTS_READ),
+)
 async def list_differences(
     partner_id: InPath,
     about: About,

@@ -16,11 +16,11 @@ from libs.runtime.paging import PAGE_ROWS, Cursor, Limit, Page, after, page
 from libs.runtime.parties import PartnerDoor
 from libs.runtime.reading import PartnerReadDoor
 from libs.runtime.tx import Tx
-from services.guarantee import views
 from services.guarantee.api import scopes
 from services.guarantee.api.bodies import InPath
 from services.guarantee.commands import webhooks
 from services.guarantee.domain.webhook import Endpoint, EndpointState
+from services.guarantee.views import reach
 
 router = APIRouter(prefix="/v1/partners/{partner_id}/webhooks")
 
@@ -86,7 +86,7 @@ async def register_webhook(partner_id: InPath, body: EndpointIn, door: PartnerDo
 async def list_webhooks(partner_id: InPath, door: PartnerReadDoor) -> Response:
     """The partner's endpoints and whether they are alive (the partner, the bank)."""
     _admit(door, partner_id, scopes.WEBHOOKS_READ, *BANK)
-    return await door.query(lambda tx: views.endpoints(tx, partner_id))
+    return await door.query(lambda tx: reach.endpoints(tx, partner_id))
 
 
 @router.post(
@@ -145,7 +145,7 @@ async def replay_webhook(partner_id: InPath, endpoint_id: EndpointId, body: Repl
 
 
 @router.get(
-    "/{endpoint_id}/deliveries", response_model=Page[views.DeliveryView], openapi_extra=by_scope(scopes.WEBHOOKS_READ)
+    "/{endpoint_id}/deliveries", response_model=Page[reach.DeliveryView], openapi_extra=by_scope(scopes.WEBHOOKS_READ)
 )
 async def list_deliveries(
     partner_id: InPath,
@@ -159,9 +159,9 @@ async def list_deliveries(
     _admit(door, partner_id, scopes.WEBHOOKS_READ, *BANK)
     before = _place(after(cursor))
 
-    async def read(tx: Tx) -> Page[views.DeliveryView]:
+    async def read(tx: Tx) -> Page[reach.DeliveryView]:
         endpoint = await webhooks.known_endpoint(tx, partner_id, endpoint_id)
-        rows = await views.deliveries(tx, endpoint, state or "", before, limit + 1)
+        rows = await reach.deliveries(tx, endpoint, state or "", before, limit + 1)
         return page(rows, limit, lambda row: str(row.delivery_id))
 
     return await door.query(read)
