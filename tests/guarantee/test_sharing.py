@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.events.guarantee import LayerOf, PartOf, ShareOf
@@ -70,6 +70,7 @@ def test_a_cent_that_cannot_be_divided_goes_to_the_largest_remainder() -> None:
     assert [str(part.amount.amount) for part in parts] == ["0.02", "0.02", "0.01", "0.00"]
 
 
+@settings(deadline=None)
 @given(
     cents=st.integers(0, 10**12),
     weights=st.lists(st.integers(1, 1000), min_size=1, max_size=6),
@@ -192,6 +193,7 @@ def agreements(draw: st.DrawFn) -> tuple[Sharing, Coverage, tuple[ShareOf, ...]]
     return Sharing(shares=shares(**draw(WEIGHTS)), layers=layers), coverage, shares(**(excess or {}))
 
 
+@settings(deadline=None)
 @given(
     terms=agreements(),
     components=st.tuples(CENTS, CENTS, CENTS, CENTS),
@@ -215,6 +217,7 @@ def test_the_final_split_sums_to_the_whole_loss_for_any_agreement(
         assert without_bank(parts) <= room
 
 
+@settings(deadline=None)
 @given(terms=agreements(), first=CENTS, more=CENTS, covered=CENTS)
 def test_a_larger_loss_never_costs_the_partners_together_less(
     terms: tuple[Sharing, Coverage, tuple[ShareOf, ...]], first: Money, more: Money, covered: Money
