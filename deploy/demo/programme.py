@@ -82,7 +82,7 @@ def read_programme(path: Path = RULES) -> Programme:
     data = tomllib.loads(path.read_text("utf-8"), parse_float=Decimal)
     versions: dict[str, tuple[Agreement, ...]] = defaultdict(tuple)
     for rule in data["version"]:
-        version = _signed(AgreementIn.model_validate(data["common"] | _with_shares(rule)).agreement("drafter"))
+        version = signed_by_both(AgreementIn.model_validate(data["common"] | _with_shares(rule)).agreement("drafter"))
         versions[version.code] += (version,)
     terms = PolicyBook(read_profile(PROFILE)).get(CoverTerms, "guarantee/cover", date(1970, 1, 1)).terms
     return Programme(route=tuple(data["route"]), versions=dict(versions), terms=terms)
@@ -125,12 +125,12 @@ def report(replayed: Iterable[Replayed | Rejected]) -> str:
             rest[why_not(row)] += 1
     whole = sum(rows for rows, _ in counts.values()) + unread.total()
     explained = sum(right for _, right in counts.values())
-    lines = [f"{explained:,} of {whole:,} rows explained: {_percent(explained, whole)}", ""]
+    lines = [f"{explained:,} of {whole:,} rows explained: {percent(explained, whole)}", ""]
     lines += ["| agreement | rows | explained | |", "|---|--:|--:|--:|"]
-    lines += [f"| `{ref}` | {n:,} | {right:,} | {_percent(right, n)} |" for ref, (n, right) in sorted(counts.items())]
+    lines += [f"| `{ref}` | {n:,} | {right:,} | {percent(right, n)} |" for ref, (n, right) in sorted(counts.items())]
     lines += ["", "| not explained | rows | |", "|---|--:|--:|"]
-    lines += [f"| {reason} | {n:,} | {_percent(n, whole)} |" for reason, n in rest.most_common()]
-    lines += [f"| cannot be read: `{code}` | {n:,} | {_percent(n, whole)} |" for code, n in unread.most_common()]
+    lines += [f"| {reason} | {n:,} | {percent(n, whole)} |" for reason, n in rest.most_common()]
+    lines += [f"| cannot be read: `{code}` | {n:,} | {percent(n, whole)} |" for code, n in unread.most_common()]
     return "\n".join(lines)
 
 
@@ -149,7 +149,8 @@ def _with_shares(rule: dict[str, Any]) -> dict[str, Any]:
     return rule | {"shares": [{"party": "sba", "weight": part}, {"party": BANK, "weight": 100 - part}]}
 
 
-def _signed(version: Agreement) -> Agreement:
+def signed_by_both(version: Agreement) -> Agreement:
+    """The version in force from its first day."""
     for party in (BANK, version.partner_id):
         by = Signature(party=party, by=f"{party}-signatory", on=version.effective, digest=version.digest)
         version = sign(version, by)
@@ -186,7 +187,8 @@ def _product(number: str, row: dict[str, str]) -> str:
     return "revolving" if row["RevLineCr"].upper() in ("Y", "T") else "term"
 
 
-def _percent(part: int, whole: int) -> str:
+def percent(part: int, whole: int) -> str:
+    """A part of a whole as a page shows it."""
     return f"{Decimal(100 * part) / max(whole, 1):.1f} %"
 
 

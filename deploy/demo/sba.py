@@ -103,7 +103,7 @@ def replay_assumptions() -> Assumptions:
 def read(path: Path) -> Iterator[Record | Rejected]:
     """Every row of a csv or csv.gz in the public format, in file order, streaming.
 
-    Raises Invalid when the file is not in this format at all (`not_sba_format`) and OSError when it cannot be opened.
+    Raises Invalid when the file is not in this format at all (`columns_missing`) and OSError when it cannot be opened.
     """
     terms = replay_assumptions()
     accepted: set[str] = set()
@@ -114,13 +114,13 @@ def read(path: Path) -> Iterator[Record | Rejected]:
         yield row
 
 
-def rows(path: Path) -> Iterator[tuple[int, dict[str, str] | Rejected]]:
-    """Each line's number and its cells by column, unread; raises as `read` does."""
+def rows(path: Path, columns: Sequence[str] = COLUMNS) -> Iterator[tuple[int, dict[str, str] | Rejected]]:
+    """Each line's number and its cells by column, unread; raises as `read` does when one of `columns` is missing."""
     with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
         lines = enumerate(_whole_lines(stream), start=1)
         header = [name.strip() for name in _cells(next(lines, (1, b""))[1]) or []]
-        if not set(COLUMNS) <= set(header):
-            raise Invalid("not_sba_format", f"missing {', '.join(sorted(set(COLUMNS) - set(header)))}")
+        if not set(columns) <= set(header):
+            raise Invalid("columns_missing", f"missing {', '.join(sorted(set(columns) - set(header)))}")
         for line, raw in lines:
             if raw is None or raw.strip():
                 yield line, _row(line, header, raw)

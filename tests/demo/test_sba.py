@@ -129,7 +129,7 @@ def test_a_cut_off_archive_keeps_what_was_read_and_rejects_the_rest(tmp_path: Pa
 def test_a_file_in_another_format_is_refused_as_a_whole(tmp_path: Path) -> None:
     other = tmp_path / "other.csv"
     other.write_text("a,b\n1,2\n", "utf-8")
-    with pytest.raises(Invalid, match="not_sba_format"):
+    with pytest.raises(Invalid, match="columns_missing"):
         list(read(other))
 
 
