@@ -38,5 +38,6 @@ async def register_key(bench: Bench) -> None:
 
 async def hand_in(bench: Bench, **change: Any) -> None:
     """A version of the rules, signed as it should be."""
-    answer = await bench.post("/v1/agreements/reg-4321/packs", signed(TABLE | change, KEY, "k1"), role="admin")
+    table = TABLE | change
+    answer = await bench.post(f"/v1/agreements/{table['agreement']}/packs", signed(table, KEY, "k1"), role="admin")
     assert answer.status_code == 201, answer.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,66 @@ async def test_a_refusal_names_the_packs_reason_and_its_version_and_takes_no_cap
         assert isinstance((await b.published())[-1], CoverBound)
 
 
+async def test_each_candidate_of_a_search_keeps_its_own_verdict_and_pack(bench: Benches) -> None:
+    story = Story(name="large", amount="500000", agreement="any")
+    admits = [{"when": {}, "verdict": "admit"}]
+    closed = [{"when": {}, "verdict": "refuse", "reason": "closed"}]
+    async with bench(service) as b:
+        await admit(b, AGREED, *(AGREED | {"code": code} for code in ("a-closed", "z-open", "z-plain")))
+        await register_key(b)
+        await hand_in(b)
+        await hand_in(b, agreement="a-closed", version=7, rules=closed)
+        await hand_in(b, agreement="z-open", rules=admits)
+        await b.react(story.submitted(), story.rated(), on=DAY)
+        path = f"/v1/facilities/{story.facility_id}"
+        offers = (await b.get(path)).json()["routing"]["offers"]
+        assert {offer["agreement"]: (offer["reason"], offer["pack"]) for offer in offers} == {
+            "reg-4321": ("too_large", "reg-4321#1"),
+            "a-closed": ("closed", "a-closed#7"),
+            "z-open": ("", ""),
+            "z-plain": ("", ""),
+        }
+        verdicts = [(await b.get(f"{path}/pack-verdicts/{code}")).json() for code in ("reg-4321", "a-closed", "z-open")]
+        assert [(one["pack"], one["admitted"]) for one in verdicts] == [
+            ("reg-4321#1", False),
+            ("a-closed#7", False),
+            ("z-open#1", True),
+        ]
+        assert (await b.get(f"{path}/pack-verdicts/z-plain")).status_code == 404
+
+
+async def test_a_pack_signed_while_quotes_are_out_names_itself_where_it_passes_an_offer_over(bench: Benches) -> None:
+    story = Story(name="large", amount="500000", agreement="any")
+    async with bench(service) as b:
+        await admit(b, AGREED | {"binding": {"quoted": True}})
+        await register_key(b)
+        await b.react(story.submitted(), story.rated(), on=DAY)
+        await hand_in(b)
+        await b.answer("partner.quote", 200, offered=True)
+        [offer] = (await b.get(f"/v1/facilities/{story.facility_id}")).json()["routing"]["offers"]
+        assert (offer["state"], offer["reason"], offer["pack"]) == ("passed_over", "too_large", "reg-4321#1")
+
+
+async def test_a_partner_hands_in_its_own_rules_and_nobody_elses(bench: Benches) -> None:
+    async with bench(service) as b:
+        await admit(b, AGREED)
+        await register_key(b)
+        body = signed(TABLE, KEY, "k1")
+
+        async def hand_in_as(party: str, scope: str, path: str = PACKS) -> tuple[int, Any]:
+            token = b.bearer("clerk", "partner", party=party, scope=scope)
+            answer = await b.http.post(path, json=body, headers={**token, "idempotency-key": str(uuid.uuid4())})
+            return answer.status_code, answer.json()
+
+        assert (await hand_in_as("city-guarantee", "agreements.sign"))[1]["code"] == "scope_needed"
+        foreign = await hand_in_as("another", "packs.write")
+        absent = await hand_in_as("another", "packs.write", "/v1/agreements/absent/packs")
+        assert foreign[0] == absent[0] == 404
+        assert foreign[1]["detail"].replace("reg-4321", "absent") == absent[1]["detail"]
+        status, pack = await hand_in_as("city-guarantee", "packs.write")
+        assert (status, pack["pack_ref"], pack["received_from"]) == (201, "reg-4321#1", "clerk")
+
+
 async def test_a_partner_replays_the_verdict_bit_for_bit_and_sees_what_was_changed(
     bench: Benches, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -93,7 +154,7 @@ async def test_a_partner_replays_the_verdict_bit_for_bit_and_sees_what_was_chang
         may = "agreements.read covers.read"
         mine, other = (b.bearer("p", "partner", party=party, scope=may) for party in ("city-guarantee", "another"))
         pack = (await b.http.get(f"{PACKS}/1", headers=mine)).json()
-        path = f"/v1/facilities/{story.facility_id}/pack-verdict"
+        path = f"/v1/facilities/{story.facility_id}/pack-verdicts/reg-4321"
         verdict = (await b.http.get(path, headers=mine)).json()
         assert [(await b.http.get(one, headers=other)).status_code for one in (f"{PACKS}/1", path)] == [404, 404]
 

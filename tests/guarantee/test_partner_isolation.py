@@ -8,7 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from deploy.packs import signed
 from services.guarantee.main import service
+from tests.guarantee.packs import KEY, TABLE
 from tests.guarantee.partner_client import (
     OTHER_PARTY,
     OWN_PARTY,
@@ -60,9 +62,12 @@ async def test_every_door_for_partners_needs_its_scope_and_hides_what_is_another
         "queries": {"asked": ["bank_statement"]},
         "payments": {"amount": money("80000.00"), "receipt": "R"},
         "recoveries": {"loan_id": FOREIGN.loan_id, "amount": money("1"), "receipt": "R"},
+        "answers": {"side": OWN_PARTY, "digest": "00"},
+        "2025-08": [],
         "reimbursements": {"party": "reguarantor", "amount": money("1"), "receipt": "R"},
     }
     bodies["exposure-lists"] = {"rows": [bodies["exposures"]]}
+    bodies["packs"] = signed(TABLE | {"agreement": "rural", "partner": OTHER_PARTY}, KEY, "k1")
     row = {"facility_id": FOREIGN.facility_id, "loan_id": FOREIGN.loan_id, "accepted": True}
     bodies["batch-confirmations"] = {"rows": [row]}
     named = {
@@ -74,7 +79,8 @@ async def test_every_door_for_partners_needs_its_scope_and_hides_what_is_another
     for door, rule in OWN["guarantee"].items():
         if not rule.scope:
             continue
-        method, _, path = door.replace("{pack_version}", "1").partition(" ")
+        plain = door.replace("{pack_version}", "1").replace("{about}", "statement").replace("{month}", "2025-08")
+        method, _, path = plain.partition(" ")
         foreign, absent = path.removeprefix("/v1"), path.removeprefix("/v1")
         for word, value in named.items():
             foreign, absent = foreign.replace(word, value), absent.replace(word, "absent")

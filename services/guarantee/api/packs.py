@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from libs.runtime import auth
 from libs.runtime.http import Door
 from libs.runtime.openapi import by_scope
+from libs.runtime.parties import PartnerDoor
 from libs.runtime.reading import PartnerReadDoor
 from services.guarantee import views
 from services.guarantee.api import scopes
@@ -114,14 +115,17 @@ async def revoke_key(partner_id: InPath, key_id: InPath, door: Door) -> Response
     return await door.execute(lambda tx: packs.revoke_key(tx, partner_id, key_id), keys=[])
 
 
-@router.post("/agreements/{code}/packs", status_code=201, response_model=Pack)
-async def admit_pack(code: InPath, body: PackIn, door: Door) -> Response:
-    """Take in a version of a partner's admission rules that the partner signed (admin)."""
-    door.require("admin")
-    document = body.document()
+@router.post(
+    "/agreements/{code}/packs", status_code=201, response_model=Pack, openapi_extra=by_scope(scopes.PACKS_WRITE)
+)
+async def admit_pack(code: InPath, body: PackIn, door: PartnerDoor) -> Response:
+    """Take in a version of a partner's admission rules that it signed (admin, or the partner: scope packs.write)."""
+    door.require("admin", scope=scopes.PACKS_WRITE)
+    document, party = body.document(), door.caller.party
     return await door.execute(
         lambda tx: packs.admit_pack(tx, code, document, signed_by=body.signed_by, signature=body.signature),
         keys=[],
+        own=lambda tx: packs.require_own_agreement(tx, code, party),
         status=201,
     )
 
@@ -136,9 +140,11 @@ async def show_pack(code: InPath, pack_version: VersionInPath, door: PartnerRead
 
 
 @router.get(
-    "/facilities/{facility_id}/pack-verdict", response_model=Judgement, openapi_extra=by_scope(scopes.COVERS_READ)
+    "/facilities/{facility_id}/pack-verdicts/{code}",
+    response_model=Judgement,
+    openapi_extra=by_scope(scopes.COVERS_READ),
 )
-async def show_judgement(facility_id: InPath, door: PartnerReadDoor) -> Response:
-    """What a partner's pack said of a request and on which inputs, to be replayed; a partner's own only."""
+async def show_judgement(facility_id: InPath, code: InPath, door: PartnerReadDoor) -> Response:
+    """What the pack of an agreement said of a request and on which inputs, to be replayed; a partner's own only."""
     door.require(*auth.BANK, scope=scopes.COVERS_READ)
-    return await door.query(lambda tx: views.judgement(tx, facility_id, door.caller.party), key=facility_id)
+    return await door.query(lambda tx: views.judgement(tx, facility_id, code, door.caller.party), key=facility_id)

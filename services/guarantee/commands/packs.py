@@ -62,9 +62,15 @@ async def judge_request(tx: Tx, file: CoverFile, agreement: Agreement, amount: M
     return judgement
 
 
-async def refusing_pack(tx: Tx, facility_id: str) -> str:
-    """The version of a partner's rules that refused the facility's request; empty when none did."""
-    judgement = await tx.find(JUDGEMENTS, facility_id)
+async def require_own_agreement(tx: Tx, code: str, party: str) -> None:
+    """A partner (`party`, empty for the bank) hands in rules of its own agreements; else NotFound, as for no such."""
+    if party and not any(version.partner_id == party for version in await tx.of(AGREEMENTS, code)):
+        raise NotFound("not_found", f"no agreement {code}")
+
+
+async def refusing_pack(tx: Tx, facility_id: str, code: str) -> str:
+    """The version of the rules that refused the facility's request under an agreement; empty when none did."""
+    judgement = await tx.find(JUDGEMENTS, rules.judgement_id(facility_id, code))
     return "" if judgement is None or judgement.admitted else judgement.pack
 
 

@@ -58,8 +58,7 @@ async def _request(tx: Tx, file: CoverFile, amount: Money) -> None:
     else:
         reason = await routing.why_not(tx, file, amount, agreement) or await hold(tx, file, agreement, amount)
     if reason:
-        cover, refused = refuse_cover(
-            file, amount, tx.new_id("cover"), reason, await refusing_pack(tx, file.facility_id)
-        )
+        pack = await refusing_pack(tx, file.facility_id, file.agreement or "")
+        cover, refused = refuse_cover(file, amount, tx.new_id("cover"), reason, pack)
         tx.put(COVERS, cover)
         tx.publish(refused, policy=terms.ref)

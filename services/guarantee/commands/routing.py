@@ -12,7 +12,7 @@ from libs.kernel.errors import NotFound
 from libs.kernel.money import Money
 from libs.runtime.tx import Tx
 from services.guarantee.commands.covers import adoption_of, hold, is_suspended
-from services.guarantee.commands.packs import judge_request
+from services.guarantee.commands.packs import judge_request, refusing_pack
 from services.guarantee.domain import routing as rules
 from services.guarantee.domain.agreement import Agreement, in_force
 from services.guarantee.domain.cover import CoverFile, CoverTerms, cover_wanted, refuse_cover, why_not_eligible
@@ -30,7 +30,8 @@ async def find_partner(tx: Tx, file: CoverFile, amount: Money) -> None:
     for agreement in await agreements_in_force(tx, file.currency):
         reason = await why_not(tx, file, amount, agreement)
         if reason:
-            offers.append(rules.unfit(agreement, reason))
+            pack = await refusing_pack(tx, file.facility_id, agreement.code)
+            offers.append(rules.unfit(agreement, reason, pack))
             continue
         record = await tx.find(RECORDS, agreement.code)
         offers.append(rules.standing_offer(agreement, record, file.pd, terms.terms))
@@ -129,7 +130,8 @@ async def _choose(tx: Tx, routing: Routing) -> None:
         if not reason:
             tx.put(ROUTINGS, rules.chosen(routing, offer))
             return
-        routing = rules.passed_over(routing, offer, reason)
+        pack = await refusing_pack(tx, file.facility_id, offer.agreement)
+        routing = rules.passed_over(routing, offer, reason, pack)
     tx.put(ROUTINGS, replace(routing, closed=True))
     cover, refused = refuse_cover(file, amount, tx.new_id("cover"), "no_agreement_fits")
     tx.put(COVERS, cover)

@@ -124,8 +124,12 @@ class PartnerKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What a pack said of one request; `statement` says all of it in canonical JSON, `digest` is of the statement."""
+    """What a pack said of one request; `statement` says all of it in canonical JSON, `digest` is of the statement.
 
+    A facility whose request was routed has one for each agreement with a pack.
+    """
+
+    judgement_id: str
     facility_id: str
     code: str
     partner: str
@@ -249,6 +253,7 @@ def judge(pack: Pack, file: CoverFile, amount: Money, on: date) -> Judgement:
     statement = state(pack.pack_ref, pack.digest, read_table(json.loads(pack.document)), inputs_of(file, amount))
     said = json.loads(statement)
     return Judgement(
+        judgement_id=judgement_id(file.facility_id, pack.code),
         facility_id=file.facility_id,
         code=pack.code,
         partner=pack.partner,
@@ -264,6 +269,11 @@ def judge(pack: Pack, file: CoverFile, amount: Money, on: date) -> Judgement:
 def pack_ref(code: str, version: int) -> str:
     """How a pack is named: `code#version`."""
     return f"{code}#{version}"
+
+
+def judgement_id(facility_id: str, code: str) -> str:
+    """A request is judged under each agreement for itself."""
+    return f"{facility_id}/{code}"
 
 
 def plain(number: Decimal) -> str:

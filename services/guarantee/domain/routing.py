@@ -61,7 +61,7 @@ class Offer:
     """What one agreement offers: the partners' `share` of the loan at `premium_rate` a year, paid by `payer`.
 
     `reliability` (0 to 1) is what the partner's record leaves of its word; `cost`, `benefit` and `score` say what the
-    offer is worth under the routing policy.
+    offer is worth under the routing policy. `pack` is the version of the partner's own rules that refused the request.
     """
 
     agreement: str
@@ -77,6 +77,7 @@ class Offer:
     score: Decimal = NONE
     quote_id: str = ""
     reason: str = ""
+    pack: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,14 +108,15 @@ class Quote:
     reason: str = ""
 
 
-def unfit(agreement: Agreement, reason: str) -> Offer:
-    """An agreement whose terms rule the request out."""
+def unfit(agreement: Agreement, reason: str, pack: str = "") -> Offer:
+    """An agreement whose terms, or whose partner's `pack` of rules, rule the request out."""
     return Offer(
         agreement=agreement.code,
         terms=agreement.ref,
         partner=agreement.partner_id,
         state=OfferState.UNFIT,
         reason=reason,
+        pack=pack,
     )
 
 
@@ -196,9 +198,9 @@ def ranked(offers: tuple[Offer, ...]) -> list[Offer]:
     return sorted(able, key=lambda offer: (-offer.score, offer.agreement))
 
 
-def passed_over(routing: Routing, offer: Offer, reason: str) -> Routing:
+def passed_over(routing: Routing, offer: Offer, reason: str, pack: str = "") -> Routing:
     """The offer could not be taken when its turn came."""
-    return _with(routing, replace(offer, state=OfferState.PASSED_OVER, reason=reason))
+    return _with(routing, replace(offer, state=OfferState.PASSED_OVER, reason=reason, pack=pack))
 
 
 def chosen(routing: Routing, offer: Offer) -> Routing:

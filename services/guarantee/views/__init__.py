@@ -21,7 +21,7 @@ from services.guarantee.domain.claim import Claim
 from services.guarantee.domain.cover import Cover, CoverFile
 from services.guarantee.domain.health import TrackRecord
 from services.guarantee.domain.loan import CoveredLoan
-from services.guarantee.domain.pack import Judgement, Pack, pack_ref
+from services.guarantee.domain.pack import Judgement, Pack, judgement_id, pack_ref
 from services.guarantee.domain.portfolio import Burden, PortfolioTerms, Sum, burden, slices_of
 from services.guarantee.domain.routing import Routing
 from services.guarantee.domain.undertaking import Undertaking
@@ -181,11 +181,11 @@ async def pack(tx: Tx, code: str, version: int, party: str = "") -> Pack:
     return found
 
 
-async def judgement(tx: Tx, facility_id: str, party: str = "") -> Judgement:
-    """What a pack said of the facility's request, a pack of any partner or of `party` alone; raises NotFound."""
-    found = await tx.get(JUDGEMENTS, facility_id)
+async def judgement(tx: Tx, facility_id: str, code: str, party: str = "") -> Judgement:
+    """What an agreement's pack said of the facility's request, any partner's or `party`'s alone; raises NotFound."""
+    found = await tx.get(JUDGEMENTS, judgement_id(facility_id, code))
     if party not in ("", found.partner):
-        raise NotFound("not_found", f"no {Judgement.__name__} {facility_id}")
+        raise NotFound("not_found", f"no {Judgement.__name__} {found.judgement_id}")
     return found
 
 
