@@ -64,6 +64,8 @@ async def test_every_door_for_partners_needs_its_scope_and_hides_what_is_another
         "recoveries": {"loan_id": FOREIGN.loan_id, "amount": money("1"), "receipt": "R"},
         "answers": {"side": OWN_PARTY, "digest": "00"},
         "2025-08": [],
+        "webhooks": {"url": "https://partner.example/hooks"},
+        "replays": {"since": "2025-08-01T00:00:00Z", "until": "2025-08-02T00:00:00Z"},
         "reimbursements": {"party": "reguarantor", "amount": money("1"), "receipt": "R"},
     }
     bodies["exposure-lists"] = {"rows": [bodies["exposures"]]}
@@ -75,6 +77,7 @@ async def test_every_door_for_partners_needs_its_scope_and_hides_what_is_another
         "{claim_id}": claim["claim_id"],
         "{code}": "rural",
         "{partner_id}": OTHER_PARTY,
+        "{endpoint_id}": "rural-hook",
     }
     for door, rule in OWN["guarantee"].items():
         if not rule.scope:
