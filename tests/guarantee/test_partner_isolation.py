@@ -47,12 +47,8 @@ async def test_a_repeat_gets_the_first_answer_and_never_another_partners(b: Benc
     assert (foreign.status_code, "idempotency-replayed" in foreign.headers) == (404, False)
 
 
-async def test_every_door_for_partners_needs_its_scope_and_hides_what_is_another_partners(b: Bench) -> None:
-    for story in (ONE, FOREIGN):
-        await claimed(b, story)
-    await Partner(b, OTHER_PARTY).on_claim(FOREIGN, "decision", accepted=True)
-    claim = await Partner(b, OTHER_PARTY).claim_of(FOREIGN)
-    before = await b.dump()
+def bodies_about(claim: dict[str, Any]) -> dict[str, Any]:
+    """What the doors take, by the last part of their paths: all of it about the other partner's business."""
     bodies: dict[str, Any] = {
         "signatures": {"party": OWN_PARTY, "effective": "2025-07-01", "digest": "00"},
         "standing": {"as_of": "2025-08-31", "net_assets": money("1"), "outside": money("0")},
@@ -64,7 +60,7 @@ async def test_every_door_for_partners_needs_its_scope_and_hides_what_is_another
         "recoveries": {"loan_id": FOREIGN.loan_id, "amount": money("1"), "receipt": "R"},
         "answers": {"side": OWN_PARTY, "digest": "00"},
         "2025-08": [],
-        "webhooks": {"url": "https://partner.example/hooks"},
+        "webhooks": {"url": "http://127.0.0.1/hooks"},
         "replays": {"since": "2025-08-01T00:00:00Z", "until": "2025-08-02T00:00:00Z"},
         "reimbursements": {"party": "reguarantor", "amount": money("1"), "receipt": "R"},
     }
@@ -72,6 +68,16 @@ async def test_every_door_for_partners_needs_its_scope_and_hides_what_is_another
     bodies["packs"] = signed(TABLE | {"agreement": "rural", "partner": OTHER_PARTY}, KEY, "k1")
     row = {"facility_id": FOREIGN.facility_id, "loan_id": FOREIGN.loan_id, "accepted": True}
     bodies["batch-confirmations"] = {"rows": [row]}
+    return bodies
+
+
+async def test_every_door_for_partners_needs_its_scope_and_hides_what_is_another_partners(b: Bench) -> None:
+    for story in (ONE, FOREIGN):
+        await claimed(b, story)
+    await Partner(b, OTHER_PARTY).on_claim(FOREIGN, "decision", accepted=True)
+    claim = await Partner(b, OTHER_PARTY).claim_of(FOREIGN)
+    before = await b.dump()
+    bodies = bodies_about(claim)
     named = {
         "{facility_id}": FOREIGN.facility_id,
         "{claim_id}": claim["claim_id"],
