@@ -189,8 +189,8 @@ def pay_without_asking() -> None:
     """A payment whose answer was lost is sent again without asking what became of it."""
     from libs.runtime import calls  # noqa: PLC0415 - see above
 
-    async def hasty(self: Any, outbound: Any, row: Any, request: Any) -> Any:
-        answer = await ask(self, outbound, {**row, "before": "pending"}, request)
+    async def hasty(self: Any, outbound: Any, line: Any, row: Any, request: Any) -> Any:
+        answer = await ask(self, outbound, line, {**row, "before": "pending"}, request)
         if row["before"] == "pending":
             raise ConnectionResetError("planted: the answer is lost")
         return answer

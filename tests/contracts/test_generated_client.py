@@ -29,7 +29,8 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The package, made by the tool that a partner's engineer would take."""
     folder = tmp_path_factory.mktemp("client")
     settings = folder / "settings.yaml"
-    settings.write_text("post_hooks: []\n")  # it would only be formatted
+    # It would only be formatted; and of lists it can send CSV as bytes.
+    settings.write_text("post_hooks: []\ncontent_type_overrides:\n  text/csv: application/octet-stream\n")
     made = subprocess.run(
         [
             *(str(Path(sys.executable).parent / "openapi-python-client"), "generate", "--meta", "none"),

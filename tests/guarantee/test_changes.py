@@ -169,7 +169,7 @@ async def test_a_loan_that_nobody_guarantees_any_longer_is_charged_no_more_and_n
         await admit(b, {**AGREED, **batch})
         await b.react(ONE.submitted(), ONE.rated(), ONE.disbursed(), on=DAY)
         await b.tick(DAY + timedelta(days=6))
-        assert (await b.names())[-1] == "cover.removed"
+        assert "cover.removed" in await b.names()
         await b.tick(add_months(DAY, 6))
         async with b.parts.engine.connect() as conn:
             rows = await conn.exec_driver_sql("SELECT due FROM timers WHERE kind = 'premium.next'")

@@ -79,7 +79,7 @@ async def _guarantee(bench: Bench) -> Known:
         "types": ["claim.filed.v1", "cover.bound.v1", "loan.overdue.v1"],
         "facility_id": [story.facility_id],
         "loan_id": [story.loan_id],
-        "code": ["reg-4321", "named", "new-1", "new-2", "new-3"],
+        "code": ["reg-4321", "reg-4321", "reg-4321", "named", "new-1", "new-2", "new-3"],
         "partner_id": ["city-guarantee", "new-1", "new-2"],
         "pack_version": ["1"],
         "key_id": ["k1", "k2"],

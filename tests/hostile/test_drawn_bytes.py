@@ -24,7 +24,8 @@ LEAF = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_siz
 JSON = st.recursive(LEAF, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner))
 DEEP = st.integers(1, 900).map(lambda depth: b"[" * depth + b"]" * depth)
 BODY = (
-    st.binary(max_size=LIMIT + 200)
+    st.binary(max_size=LIMIT)
+    | st.integers(1, 200).map(lambda more: b"x" * (LIMIT + more))
     | JSON.map(lambda value: json.dumps(value).encode())
     | JSON.map(lambda value: json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass"))
     | DEEP

@@ -78,7 +78,7 @@ def test_an_event_is_frozen_slotted_named_by_keyword_and_explained(kind: Kind) -
     assert kind.body.__doc__
     assert not kind.body.__doc__.startswith(f"{kind.body.__name__}(")
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*(\.[a-z_]+)?", kind.name)
-    key = "partner" if kind.name.startswith("partner.") else "facility_id"
+    key = "partner" if kind.name.startswith(("partner.", "balance.")) else "facility_id"
     assert kind.topic == "clock" or key in {field.name for field in dataclasses.fields(kind.body)}
 
 
