@@ -12,6 +12,7 @@ from libs.events.application import FacilityGranted
 from libs.events.guarantee import CapacityReserved, CoverBound
 from libs.events.guarantee_upkeep import DisbursementNoticeIssued
 from services.guarantee.main import service
+from tests.guarantee.partner_client import OWN_PARTY, Partner
 from tests.guarantee.stories import AGREED, DAY, MATURITY, Story, admit, capacity, cny
 from tests.harness.bench import Bench
 
@@ -42,7 +43,9 @@ async def test_capacity_is_held_before_the_approval_and_the_partner_binds_and_no
         bound = (await b.published())[-1]
         assert isinstance(bound, CoverBound)
         assert (bound.notice_needed, await capacity(b)) == (True, ("80000.00", "80000.00"))
-        assert (await notice(b)).status_code == 200
+        guarantor = Partner(b, OWN_PARTY)
+        path = f"/facilities/{ONE.facility_id}/disbursement-notices"
+        assert (await guarantor.post(path, {"number": "F-2025-1"})).status_code == 200
         issued = (await b.published())[-1]
         assert isinstance(issued, DisbursementNoticeIssued)
         assert (issued.notice, issued.amount) == ("F-2025-1", cny("100000"))

@@ -55,6 +55,8 @@ def bodies_about(claim: dict[str, Any]) -> dict[str, Any]:
         "exposures": {"as_of": "2025-08-31", "obligor": "o1", "outside": money("1")},
         "cover-answers": {"cover_id": claim["cover_id"], "accepted": True},
         "decision": {"accepted": True},
+        "answer": {"consented": True},
+        "disbursement-notices": {"number": "N-1"},
         "queries": {"asked": ["bank_statement"]},
         "payments": {"amount": money("80000.00"), "receipt": "R"},
         "recoveries": {"loan_id": FOREIGN.loan_id, "amount": money("1"), "receipt": "R"},
@@ -81,6 +83,7 @@ async def test_every_door_for_partners_needs_its_scope_and_hides_what_is_another
     named = {
         "{facility_id}": FOREIGN.facility_id,
         "{claim_id}": claim["claim_id"],
+        "{change_id}": "c-1",
         "{code}": "rural",
         "{partner_id}": OTHER_PARTY,
         "{endpoint_id}": "rural-hook",

@@ -148,10 +148,14 @@ OWN: dict[str, dict[str, Rule]] = {
         "POST /v1/facilities/{facility_id}/claims": _branch("customer_manager"),
         "POST /v1/facilities/{facility_id}/filings": _branch("customer_manager"),
         "POST /v1/facilities/{facility_id}/loans/{loan_id}/changes": _branch("customer_manager"),
-        "POST /v1/facilities/{facility_id}/changes/{change_id}/answer": _branch("risk_director"),
+        "POST /v1/facilities/{facility_id}/changes/{change_id}/answer": _branch("risk_director")._replace(
+            scope="covers.answer"
+        ),
         "POST /v1/facilities/{facility_id}/undertakings": _branch("customer_manager"),
         "POST /v1/facilities/{facility_id}/undertakings/{undertaking_id}/perfection": _branch("customer_manager"),
-        "POST /v1/facilities/{facility_id}/disbursement-notices": _branch("customer_manager"),
+        "POST /v1/facilities/{facility_id}/disbursement-notices": _branch("customer_manager")._replace(
+            scope="covers.answer"
+        ),
         "POST /v1/facilities/{facility_id}/claims/{claim_id}/reimbursements": _branch("customer_manager")._replace(
             scope="reports.write"
         ),

@@ -6,8 +6,12 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from libs.runtime.http import Day, Door
+from libs.runtime.openapi import by_scope
+from libs.runtime.parties import PartnerDoor
+from services.guarantee.api import scopes
 from services.guarantee.api.bodies import Fraction, InPath, Text
 from services.guarantee.commands import changes
+from services.guarantee.commands.partner_answers import require_own_cover
 from services.guarantee.domain.change import Change, ChangeKind
 
 router = APIRouter(prefix="/v1")
@@ -53,11 +57,17 @@ async def propose_change(facility_id: InPath, loan_id: InPath, body: ChangeIn, d
     )
 
 
-@router.post("/facilities/{facility_id}/changes/{change_id}/answer", response_model=Change)
-async def answer_change(facility_id: InPath, change_id: InPath, body: ConsentIn, door: Door) -> Response:
-    """Put the partner's written answer on record; another than who proposes changes does it (risk_director)."""
-    door.require("risk_director")
+@router.post(
+    "/facilities/{facility_id}/changes/{change_id}/answer",
+    response_model=Change,
+    openapi_extra=by_scope(scopes.COVERS_ANSWER),
+)
+async def answer_change(facility_id: InPath, change_id: InPath, body: ConsentIn, door: PartnerDoor) -> Response:
+    """The partner consents or refuses; or its written answer is put on record, by another than who proposes changes
+    (risk_director; scope covers.answer)."""
+    door.require("risk_director", scope=scopes.COVERS_ANSWER)
     return await door.execute(
         lambda tx: changes.answer_change(tx, facility_id, change_id, consented=body.consented, reason=body.reason),
         keys=[facility_id],
+        own=lambda tx: require_own_cover(tx, facility_id, door.caller.party),
     )

@@ -51,12 +51,20 @@ async def file_drawdown(facility_id: InPath, body: FilingIn, door: Door) -> Resp
     return await door.execute(lambda tx: covers.file_drawdown(tx, facility_id, body.loan_id), keys=[facility_id])
 
 
-@router.post("/facilities/{facility_id}/disbursement-notices", response_model=Cover)
-async def issue_notice(facility_id: InPath, body: DisbursementNoticeIn, door: Door) -> Response:
-    """Put the guarantor's disbursement notice on record; where one was agreed, core banking pays after it
-    (customer_manager)."""
-    door.require("customer_manager")
-    return await door.execute(lambda tx: notices.issue_notice(tx, facility_id, body.number), keys=[facility_id])
+@router.post(
+    "/facilities/{facility_id}/disbursement-notices",
+    response_model=Cover,
+    openapi_extra=by_scope(scopes.COVERS_ANSWER),
+)
+async def issue_notice(facility_id: InPath, body: DisbursementNoticeIn, door: PartnerDoor) -> Response:
+    """The guarantor issues its disbursement notice, or it is put on record; where one was agreed, core banking pays
+    after it (customer_manager; scope covers.answer)."""
+    door.require("customer_manager", scope=scopes.COVERS_ANSWER)
+    return await door.execute(
+        lambda tx: notices.issue_notice(tx, facility_id, body.number),
+        keys=[facility_id],
+        own=lambda tx: require_own_cover(tx, facility_id, door.caller.party),
+    )
 
 
 @router.post(
