@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -22,10 +23,13 @@ from libs.runtime import migrate
 from libs.runtime.database import open_engine
 from libs.runtime.scheduler import NotQuiet, Scheduler
 from tests.chaos.cluster import Platform
+from tests.chaos.schedule import Pace
 
 PATIENCE_SECONDS = 10  # shorter than a stopped replica stays stopped: another one is asked meanwhile
 REFUSED_TOKENS_MAX = 20
 QUIET_SECONDS = 240.0
+HOLD_SECONDS_MAX = 10.0
+"""Before one day: some faults wait for work to strike."""
 
 
 class Journaled(Client):
@@ -66,10 +70,18 @@ class Journaled(Client):
 
 
 class Patient(Scheduler):
-    """A scheduler that is started again when the services do not come to rest for a while: faults last longer."""
+    """A scheduler that is started again when the services do not come to rest for a while: faults last longer.
+
+    While the lives are `ahead` of the faults it puts the next day off for a moment, so that all are played on them.
+    """
+
+    ahead: Callable[[], bool] = staticmethod(lambda: False)
 
     async def open_day(self, day: date) -> None:
         """Open the day, however often it takes."""
+        held = time.monotonic() + HOLD_SECONDS_MAX
+        while self.ahead() and time.monotonic() < held:
+            await asyncio.sleep(0.1)
         begun = time.monotonic()
         while True:
             try:
@@ -96,8 +108,8 @@ class Driven:
 class Driver:
     """The lives on a running platform; start() returns at once, wait() when all have ended."""
 
-    def __init__(self, platform: Platform, lives: tuple[Life, ...], seed: int) -> None:
-        self.platform, self.lives, self.seed = platform, lives, seed
+    def __init__(self, platform: Platform, lives: tuple[Life, ...], seed: int, pace: Pace) -> None:
+        self.platform, self.lives, self.seed, self.pace = platform, lives, seed, pace
         self.driven = Driven(len(lives), Progress(len(lives)))
         self._thread = threading.Thread(target=self._run, name="driver", daemon=True)
 
@@ -136,6 +148,7 @@ class Driver:
                 stand_in = platform.stack.stand_ins["partner"]
                 replay = Replay(self.lives, moves, branch, client, scheduler, stand_in, self._show)
                 driven.progress = replay.progress
+                scheduler.ahead = lambda: replay.progress.done / len(self.lives) > self.pace.share
                 await replay.run()
         finally:
             driven.turned_away = client.turned_away

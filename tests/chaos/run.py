@@ -35,7 +35,7 @@ from tests.chaos.driver import Driven, Driver
 from tests.chaos.faults import FAULTS, Conductor
 from tests.chaos.plants import PLANTS
 from tests.chaos.scenarios import SCENARIOS, play
-from tests.chaos.schedule import Struck
+from tests.chaos.schedule import Pace, Struck
 from tests.chaos.watch import Watch
 
 LIVES_DEFAULT = 2000
@@ -125,11 +125,12 @@ def _run(
     platform = Platform(ground, admin_url, prefix, replicas=replicas, extra={"PLANT": plant})
     try:
         platform.start()
-        driver = Driver(platform, lives, plan.seed)
+        pace = Pace(len(faults))
+        driver = Driver(platform, lives, plan.seed, pace)
         conductor = Conductor(platform, plan.seed)
         say(f"{name}: {len(platform.children)} replicas are up, {len(lives)} lives begin")
         driver.start()
-        struck = uvloop.run(_conduct(conductor, driver, faults))
+        struck = uvloop.run(_conduct(conductor, driver, faults, pace))
         driven = driver.wait()
         say(f"{name}: {driven.progress.done} lives ended after {driven.seconds:.0f} s {driven.failure}")
         failures = [f"the driver stopped: {driven.failure}"] if driven.failure else []
@@ -150,9 +151,11 @@ def _run(
     return evidence, driven, struck, failures
 
 
-async def _conduct(conductor: Conductor, driver: Driver, order: list[str]) -> list[Struck]:
+async def _conduct(conductor: Conductor, driver: Driver, order: list[str], pace: Pace) -> list[Struck]:
     watch = Watch(conductor.platform.stack.admin_url, await conductor.platform.readers())
-    playing = asyncio.create_task(schedule.play(conductor, watch, order, going=lambda: driver.running, say=say))
+    playing = asyncio.create_task(
+        schedule.play(conductor, watch, order, going=lambda: driver.running, say=say, pace=pace)
+    )
     last = time.monotonic()
     while driver.running or not playing.done():
         await asyncio.sleep(0.2)

@@ -25,6 +25,19 @@ class Struck:
     recovered: float | None
 
 
+@dataclass(slots=True)
+class Pace:
+    """How much of a schedule has been played, for who must not be through before it is."""
+
+    wanted: int
+    played: int = 0
+
+    @property
+    def share(self) -> float:
+        """The part that has been played, 0 to 1."""
+        return self.played / self.wanted if self.wanted else 1.0
+
+
 def drawn(names: Sequence[str], each: int, seed: int) -> list[str]:
     """The order in which faults come: every one `each` times, spread so that none waits for the end."""
     random, order = Random(seed), []
@@ -40,6 +53,7 @@ async def play(
     *,
     going: Callable[[], bool],
     say: Callable[[str], None],
+    pace: Pace,
 ) -> list[Struck]:
     """One fault after another while `going()`; a fault that could not strike is tried once more at the end."""
     waiting, again, done = list(order), [], []
@@ -62,6 +76,7 @@ async def play(
         lasted = time.monotonic() - struck
         recovered = await watch.recovered(struck)
         done.append(Struck(name, lasted, recovered))
+        pace.played = len(done)
         told = "NOT RECOVERED" if recovered is None else f"recovered after {recovered:.1f} s"
         say(f"{len(done)}/{len(order)} {name}: {told}")
     return done
