@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import hypothesis
 import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -24,6 +25,10 @@ from deploy.local import postgres
 from libs.runtime import migrate
 from libs.runtime.service import Service
 from tests.harness.bench import Bench
+
+# How long an example takes says something of the machine, not of the rule.
+hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.load_profile("here")
 
 EVERYBODY_OUT = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

@@ -31,6 +31,7 @@ LIBS = Path(__file__).resolve().parents[2] / "var" / "kafka" / "libs"
 POM = Path(__file__).with_name("pom.xml")
 
 JAVA_VERSION_MIN = 17  # Kafka 4 brokers need it
+FETCH_SECONDS_MAX = 600.0  # that one process waits for another to fetch the jars
 JAVA_OPTIONS = [
     "-Xms64m",
     "-Xmx384m",
@@ -200,7 +201,9 @@ def install_jars(libs: Path) -> Path:
     mark = libs / "complete"
     if mark.exists() and mark.read_text() == wanted:
         return libs
-    with locked(libs.with_name("libs.lock")):
+    with locked(libs.with_name("libs.lock"), patience_s=FETCH_SECONDS_MAX):
+        if mark.exists() and mark.read_text() == wanted:  # fetched by another meanwhile
+            return libs
         maven = shutil.which("mvn") or _apt_install("mvn", "maven", "Apache Maven 3.8 or later")
         new = libs.with_name("libs.new")
         shutil.rmtree(new, ignore_errors=True)

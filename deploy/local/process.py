@@ -173,14 +173,22 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold `path` for this process: two servers never share one data folder. The lock ends with the process."""
+def locked(path: Path, *, patience_s: float = 0.0) -> Iterator[None]:
+    """Hold `path` for this process: two servers never share one data folder. The lock ends with the process.
+
+    Who finds it held waits `patience_s` for its end; then it raises ChildFailed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    patient_until = time.monotonic() + patience_s
     with path.open("a") as holder:
-        try:
-            fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as taken:
-            raise ChildFailed(f"another process uses this folder ({path} is locked): end it first") from taken
+        while True:
+            try:
+                fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as taken:
+                if time.monotonic() >= patient_until:
+                    raise ChildFailed(f"another process uses this folder ({path} is locked): end it first") from taken
+            time.sleep(0.1)
         yield
 
 

@@ -72,7 +72,7 @@ class Journaled(Client):
 class Patient(Scheduler):
     """A scheduler that is started again when the services do not come to rest for a while: faults last longer.
 
-    While the lives are `ahead` of the faults it puts the next day off for a moment, so that all are played on them.
+    While the lives are `ahead` of the faults it puts the next day off for a moment: each fault is to meet its work.
     """
 
     ahead: Callable[[], bool] = staticmethod(lambda: False)
@@ -148,7 +148,7 @@ class Driver:
                 stand_in = platform.stack.stand_ins["partner"]
                 replay = Replay(self.lives, moves, branch, client, scheduler, stand_in, self._show)
                 driven.progress = replay.progress
-                scheduler.ahead = lambda: replay.progress.done / len(self.lives) > self.pace.share
+                scheduler.ahead = lambda: self.pace.is_ahead(len(client.journal))
                 await replay.run()
         finally:
             driven.turned_away = client.turned_away

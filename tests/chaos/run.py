@@ -89,7 +89,7 @@ def run(plan: Plan, home: Path, command: str = "make chaos") -> report.Result:
             reference, calm, *_ = _run(ground, plan, lives, name="calm", faults=[], replicas=1, plant="")
         order = schedule.drawn(plan.faults, plan.each, plan.seed)
         evidence, driven, struck, failures = _run(
-            ground, plan, lives, name="fire", faults=order, replicas=2, plant=plan.plant
+            ground, plan, lives, name="fire", faults=order, replicas=2, plant=plan.plant, work=len(calm.journal)
         )
     evidence.reference = reference
     failures += [f"the run without faults stopped: {calm.failure}"] if calm.failure else []
@@ -115,7 +115,15 @@ def run(plan: Plan, home: Path, command: str = "make chaos") -> report.Result:
 
 
 def _run(
-    ground: Servers, plan: Plan, lives: tuple[Life, ...], *, name: str, faults: list[str], replicas: int, plant: str
+    ground: Servers,
+    plan: Plan,
+    lives: tuple[Life, ...],
+    *,
+    name: str,
+    faults: list[str],
+    replicas: int,
+    plant: str,
+    work: int = 0,
 ) -> tuple[Evidence, Driven, list[Struck], list[str]]:
     """One platform from its start to its end, and the evidence it leaves."""
     admin_url = asyncio.run(ground.copy(name))
@@ -125,7 +133,7 @@ def _run(
     platform = Platform(ground, admin_url, prefix, replicas=replicas, extra={"PLANT": plant})
     try:
         platform.start()
-        pace = Pace(len(faults))
+        pace = Pace(wanted=len(faults), work=work)
         driver = Driver(platform, lives, plan.seed, pace)
         conductor = Conductor(platform, plan.seed)
         say(f"{name}: {len(platform.children)} replicas are up, {len(lives)} lives begin")

@@ -27,15 +27,15 @@ class Struck:
 
 @dataclass(slots=True)
 class Pace:
-    """How much of a schedule has been played, for who must not be through before it is."""
+    """Keeps work and faults side by side: `work` is what there is to do in all (0: not known), `wanted` the faults."""
 
     wanted: int
+    work: int = 0
     played: int = 0
 
-    @property
-    def share(self) -> float:
-        """The part that has been played, 0 to 1."""
-        return self.played / self.wanted if self.wanted else 1.0
+    def is_ahead(self, done: int) -> bool:
+        """Whether of the work a larger part is `done` than of the faults has been played."""
+        return bool(self.work) and done * self.wanted > (self.played + 1) * self.work
 
 
 def drawn(names: Sequence[str], each: int, seed: int) -> list[str]:
@@ -79,4 +79,5 @@ async def play(
         pace.played = len(done)
         told = "NOT RECOVERED" if recovered is None else f"recovered after {recovered:.1f} s"
         say(f"{len(done)}/{len(order)} {name}: {told}")
+    pace.played = pace.wanted  # whatever could not strike: nobody waits for it any more
     return done

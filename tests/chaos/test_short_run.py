@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.run import Plan, read_plan, run
+from tests.chaos.schedule import Pace
 
 SHORT = Plan(
     lives=16,
@@ -35,3 +36,11 @@ def test_a_plan_names_only_what_there_is() -> None:
         read_plan({"PLANT": "nonsense"})
     with pytest.raises(SystemExit, match="no fault earthquake"):
         read_plan({"FAULTS": "earthquake"})
+
+
+def test_lives_wait_for_the_faults_that_they_are_ahead_of() -> None:
+    pace = Pace(wanted=10, work=1_000)
+    assert [pace.is_ahead(done) for done in (99, 100, 101)] == [False, False, True]
+    pace.played = 9
+    assert not pace.is_ahead(1_000)
+    assert not Pace(wanted=10).is_ahead(1_000)

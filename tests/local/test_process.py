@@ -128,3 +128,22 @@ def test_orphans_are_told_by_program_and_tag(tmp_path: Path) -> None:
         assert other.running
     finally:
         terminate(ours, other)
+
+
+def test_who_is_patient_waits_for_the_lock(tmp_path: Path) -> None:
+    lock, order = tmp_path / "lock", []
+
+    def hold() -> None:
+        with locked(lock):
+            held.set()
+            time.sleep(0.3)
+            order.append("first")
+
+    held = threading.Event()
+    first = threading.Thread(target=hold)
+    first.start()
+    held.wait(10)
+    with locked(lock, patience_s=30):
+        order.append("second")
+    first.join()
+    assert order == ["first", "second"]
