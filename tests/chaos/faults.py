@@ -28,6 +28,7 @@ SILENT_SECONDS = 8.0
 DOWN_SECONDS = 2.0
 CLOCK_OFF_SECONDS = 600.0
 SKEWED_SECONDS = 8.0
+FIRST_SECONDS = 8.0  # for the service whose turn it is to come to a point
 ARMED_SECONDS = 60.0
 PASSED_SECONDS = 90.0
 ORDER_SECONDS = 20.0  # for a first order to come to a partner that is about to misbehave
@@ -63,30 +64,49 @@ async def replica_killed(conductor: Conductor, _: int) -> float:
 
 
 def killed_at(point: str, services: tuple[str, ...]) -> Fault:
-    """SIGKILL at a named point of the runtime, in whichever replica reaches it first."""
+    """SIGKILL at a named point of the runtime, in whichever replica reaches it first.
+
+    Services take turns; where one has nothing to do just then, the others named are waited for besides.
+    """
 
     async def killed(conductor: Conductor, turn: int) -> float:
-        platform, service = conductor.platform, services[turn % len(services)]
-        for number in platform.numbers:
-            platform.arm(service, number, f"{point}:1")
-        begun, dead = time.monotonic(), []
-        while not dead and time.monotonic() - begun < ARMED_SECONDS:
-            await asyncio.sleep(0.02)
-            dead = [number for number in platform.numbers if not platform.children[service, number].running]
+        platform = conductor.platform
+        first = services[turn % len(services)]
+        armed = _armed(platform, point, (first,))
+        if not await _one_down(platform, armed, FIRST_SECONDS):
+            armed += _armed(platform, point, tuple(name for name in services if name != first))
+        fallen = await _one_down(platform, armed, ARMED_SECONDS)
         struck = time.monotonic()
-        for number in platform.numbers:
-            if platform.children[service, number].running:
-                platform.arm(service, number, "")
-        if not dead:
-            raise NotReached(f"no replica of {service} came to {point}")
+        for place in set(armed) - set(fallen):
+            platform.arm(*place, "")
+        if not fallen:
+            raise NotReached(f"no replica of {', '.join(services)} came to {point}")
         await asyncio.sleep(DOWN_SECONDS)
-        for number in platform.numbers:
-            if not platform.children[service, number].running:
-                await platform.relaunch(service, number)
+        for place in _down(platform, armed):  # who came to it before it was disarmed, too
+            await platform.relaunch(*place)
         return struck
 
     killed.__doc__ = f"SIGKILL at `{point}`, in whichever replica reaches it first."
     return killed
+
+
+def _armed(platform: Platform, point: str, services: Sequence[str]) -> list[tuple[str, int]]:
+    places = [(service, number) for service in services for number in platform.numbers]
+    for place in places:
+        platform.arm(*place, f"{point}:1")
+    return places
+
+
+def _down(platform: Platform, places: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    return [place for place in places if not platform.children[place].running]
+
+
+async def _one_down(platform: Platform, places: Sequence[tuple[str, int]], seconds: float) -> list[tuple[str, int]]:
+    """Those of `places` that are down, as soon as there is one, or none after `seconds`."""
+    begun = time.monotonic()
+    while not (down := _down(platform, places)) and time.monotonic() - begun < seconds:
+        await asyncio.sleep(0.02)
+    return down
 
 
 class NotReached(Exception):
@@ -322,6 +342,8 @@ async def clock_off(conductor: Conductor, turn: int) -> float:
     return struck
 
 
+ORDERED = ("killed after a call", "partner late", "partner fails", "partner loses answers")
+"""Faults that strike when a partner gets an order."""
 FAULTS: dict[str, Fault] = {
     "replica killed": replica_killed,
     "killed before send": killed_at("relay.before_send", ("application", "guarantee", "collateral", "rating")),

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from random import Random
 
 from deploy.local.process import ChildFailed
-from tests.chaos.faults import FAULTS, Conductor, NotReached
+from tests.chaos.faults import FAULTS, ORDERED, Conductor, NotReached
 from tests.chaos.watch import Watch
 
 PAUSE_SECONDS = (0.2, 1.0)
+ORDERS_LAST = 0.55
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,18 @@ class Pace:
 
 
 def drawn(names: Sequence[str], each: int, seed: int) -> list[str]:
-    """The order in which faults come: every one `each` times, spread so that none waits for the end."""
-    random, order = Random(seed), []
-    for _ in range(each):
-        order += random.sample(list(names), len(names))
-    return order
+    """The order in which faults come: every one `each` times, spread so that none waits for the end.
+
+    Those that need an order to a partner come `each` times within `ORDERS_LAST` of the whole: after that the lives,
+    which begin and draw at about the same time, hardly give one.
+    """
+    random = Random(seed)
+    placed: list[tuple[float, str]] = []
+    for ordered, last in ((True, ORDERS_LAST), (False, 1.0)):
+        group = [name for name in names if (name in ORDERED) is ordered]
+        rounds = [name for _ in range(each) for name in random.sample(group, len(group))]
+        placed += [(last * number / len(rounds), name) for number, name in enumerate(rounds)]
+    return [name for _, name in sorted(placed)]
 
 
 async def play(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from tests.chaos.faults import FAULTS, ORDERED
 from tests.chaos.run import Plan, read_plan, run
-from tests.chaos.schedule import Pace
+from tests.chaos.schedule import Pace, drawn
 
 SHORT = Plan(
     lives=16,
@@ -36,6 +38,15 @@ def test_a_plan_names_only_what_there_is() -> None:
         read_plan({"PLANT": "nonsense"})
     with pytest.raises(SystemExit, match="no fault earthquake"):
         read_plan({"FAULTS": "earthquake"})
+
+
+def test_every_fault_is_drawn_as_often_and_those_that_need_orders_come_while_there_are_some() -> None:
+    order = drawn(tuple(FAULTS), 5, seed=1)
+    assert Counter(order) == dict.fromkeys(FAULTS, 5)
+    assert max(place for place, name in enumerate(order) if name in ORDERED) < 0.65 * len(order)
+    assert set(order[-20:]) & set(FAULTS) - set(ORDERED)
+    assert drawn(("poison", "rebalance"), 2, seed=1).count("poison") == 2
+    assert drawn(tuple(FAULTS), 5, seed=2) != order
 
 
 def test_lives_wait_for_the_faults_that_they_are_ahead_of() -> None:
