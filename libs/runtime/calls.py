@@ -18,7 +18,7 @@ import httpx
 
 from libs.kernel.errors import Rejection
 from libs.runtime.breaker import Breaker
-from libs.runtime.database import backoff, borrowed, is_transient, listening, patiently, woken
+from libs.runtime.database import backoff, borrowed, is_transient, patiently, woken
 from libs.runtime.faults import reach
 from libs.runtime.logs import fault
 from libs.runtime.outward import Bounded, Outward
@@ -120,7 +120,7 @@ class Caller:
         attempt = 0
         while not self._closing:
             try:
-                async with listening(self.parts.engine, "calls", self._wake):
+                async with self.parts.bell.heard("calls", self._wake):
                     attempt = 0
                     while not self._closing:
                         self._wake.clear()

@@ -8,12 +8,14 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
 
+import asyncpg  # type: ignore[import-untyped]  # ships no types
 from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic_core import to_json
 
 from libs.kernel.errors import Invalid, NotAllowed, Refused, Rejection
 from libs.kernel.money import Money
+from libs.runtime import answers
 from libs.runtime.auth import Caller, Unauthenticated
 from libs.runtime.certificates import thumbprint_of
 from libs.runtime.keyring import Keyring
@@ -121,9 +123,15 @@ class RequestDoor:
 class CommandDoor(RequestDoor):
     """A request that may change something."""
 
+    def __init__(self, request: Request, caller: Caller) -> None:
+        super().__init__(request, caller)
+        self._born: set[str] = set()
+
     def new_id(self) -> str:
-        """A new identifier (UUIDv7)."""
-        return uuid7()
+        """A new identifier (UUIDv7); as a key it needs no lock, because nobody else knows it before the commit."""
+        id_ = uuid7()
+        self._born.add(id_)
+        return id_
 
     async def once(self, command: Command, *, keys: Sequence[str], status: int = 200) -> Response:
         """Run a command whose answer may be kept nowhere: nothing of it is stored, and a repeat is judged anew.
@@ -135,8 +143,7 @@ class CommandDoor(RequestDoor):
             return unfit
         fingerprint = await self._fingerprint()
         async with self.parts.command() as unit:
-            claimed = await unit.sql(_ENTER_SQL, *self._mine, fingerprint, [], "")
-            if not claimed[0]["claimed"] and await self._stored(unit, fingerprint) is None:
+            if not await self._keep(unit, fingerprint) and await self._stored(unit, fingerprint) is None:
                 return _reused()
             await unit.lock(keys)
             for key in filter(unit.owner_of, keys):
@@ -179,11 +186,10 @@ class CommandDoor(RequestDoor):
         try:
             async with self.parts.transaction() as unit:
                 await unit.sql(f"SET LOCAL idle_in_transaction_session_timeout = '{ORDER_SECONDS_MAX}s'")
-                claimed = await unit.sql(_ENTER_SQL, *self._mine, fingerprint, [], "")
-                if not claimed[0]["claimed"]:
+                if not await self._keep(unit, fingerprint):
                     return await self._replay(unit, fingerprint)
                 body = to_json(await act()).decode()
-                await unit.flush((*self._mine, "200", json.dumps(_JSON), body))
+                await unit.sql(answers.SETTLE, *self._mine, 200, json.dumps(_JSON), body)
         except Rejection as error:
             return await self._rejected(error, fingerprint)
         return Response(body, headers=_JSON)
@@ -215,33 +221,46 @@ class CommandDoor(RequestDoor):
         )
 
     async def _first(self, command: Command, locks: _Locked, status: int, fingerprint: str) -> Response:
-        async with self.parts.command() as unit:
-            mine = self._mine
-            state = (await unit.sql(_ENTER_SQL, *mine, fingerprint, sorted(set(locks.keys)), locks.owner))[0]
-            held = json.loads(state["locked"] or "[]")
-            for _, _, _, org in held:
-                if org:
-                    self.require_reach(org)
-            rows_max = self.parts.settings.outbox_rows_max
-            if not state["claimed"]:
-                return await self._replay(unit, fingerprint)
-            if state["open"] is None:
-                raise _not_open()
-            # Ids may lie far apart when one parked row stays behind: only then the rows are counted.
-            if state["waiting"] >= rows_max and await unit.sql("SELECT 1 FROM outbox OFFSET $1 LIMIT 1", rows_max - 1):
-                await unit.sql("DELETE FROM requests WHERE caller = $1 AND idempotency_key = $2", *mine)
-                return problem(503, "outbox_full", "events cannot be published just now", headers={"Retry-After": "5"})
-            before = {name: version - 1 for name, _, version, _ in held}
-            if locks.own is not None:
-                await locks.own(Tx(unit, self._cause(), state["open"]))
-            self._check_match(locks, before.get(next(iter(locks.keys), ""), 0), state["open"])
-            unit.locked((name, seq, locks.owner or org) for name, seq, _, org in held)
-            if locks.owner and any(org != locks.owner for _, _, _, org in held):
-                await unit.sql("UPDATE stream SET org = $2 WHERE key = ANY($1)", list(before), locks.owner)
-            result = await command(Tx(unit, self._cause(list(locks.keys)), state["open"]))
-            body = to_json(result).decode()
-            headers = {**_JSON, **({EVENTS_HEADER: ", ".join(unit.told())} if unit.told() else {})}
-            await unit.flush((*mine, str(status), json.dumps(headers), body))
+        """Act as the first that sends this request; who turns out to be its twin at the very end has changed nothing.
+
+        Before, it waited for the first: at a key's row, or where its own answer was to be stored.
+        """
+        try:
+            async with self.parts.command() as unit:
+                return await self._act(unit, command, locks, status, fingerprint)
+        except asyncpg.UniqueViolationError:
+            async with self.parts.transaction() as unit:
+                if await unit.sql(answers.FIND, *self._mine):
+                    return await self._replay(unit, fingerprint)
+            raise
+
+    async def _act(self, unit: Unit, command: Command, locks: _Locked, status: int, fingerprint: str) -> Response:
+        mine, keys = self._mine, list(locks.keys)
+        state = (await unit.sql(answers.ENTER, *mine, sorted(set(keys) - self._born), locks.owner))[0]
+        held = json.loads(state["locked"] or "[]")
+        for _, _, _, org in held:
+            if org:
+                self.require_reach(org)
+        rows_max = self.parts.settings.outbox_rows_max
+        if state["known"]:
+            return await self._replay(unit, fingerprint)
+        if state["open"] is None:
+            raise _not_open()
+        # Ids may lie far apart when one parked row stays behind: only then the rows are counted.
+        if state["waiting"] >= rows_max and await unit.sql("SELECT 1 FROM outbox OFFSET $1 LIMIT 1", rows_max - 1):
+            return problem(503, "outbox_full", "events cannot be published just now", headers={"Retry-After": "5"})
+        before = {name: version - 1 for name, _, version, _ in held}
+        if locks.own is not None:
+            await locks.own(Tx(unit, self._cause(), state["open"]))
+        self._check_match(locks, before.get(next(iter(keys), ""), 0), state["open"])
+        unit.locked((name, seq, locks.owner or org) for name, seq, _, org in held)
+        unit.bear(self._born.intersection(keys), locks.owner)
+        if locks.owner and any(org != locks.owner for _, _, _, org in held):
+            await unit.sql("UPDATE stream SET org = $2 WHERE key = ANY($1)", list(before), locks.owner)
+        result = await command(Tx(unit, self._cause(keys), state["open"]))
+        body = to_json(result).decode()
+        headers = {**_JSON, **({EVENTS_HEADER: ", ".join(unit.told())} if unit.told() else {})}
+        await unit.flush((*mine, fingerprint, str(status), json.dumps(headers), body))
         return Response(body, status_code=status, headers=headers)
 
     def _check_match(self, locks: _Locked, version: int, on: date) -> None:
@@ -257,11 +276,13 @@ class CommandDoor(RequestDoor):
         body = problem_body(error.status, error.code, error.detail, **error.facts)
         headers = {"content-type": MEDIA_TYPE}
         async with self.parts.transaction() as unit:
-            claimed = await unit.sql(_ENTER_SQL, *self._mine, fingerprint, [], "")
-            if not claimed[0]["claimed"]:
+            if not await self._keep(unit, fingerprint, error.status, json.dumps(headers), body):
                 return await self._replay(unit, fingerprint)
-            await unit.flush((*self._mine, str(error.status), json.dumps(headers), body))
         return Response(body, status_code=error.status, headers=headers)
+
+    async def _keep(self, unit: Unit, fingerprint: str, status: int = 0, headers: str = "{}", body: str = "") -> bool:
+        """Store an answer under the idempotency key; false, after waiting for a twin's, when there is one."""
+        return bool(await unit.sql(answers.KEEP, *self._mine, fingerprint, status, headers, body))
 
     async def _replay(self, unit: Unit, fingerprint: str) -> Response:
         stored = await self._stored(unit, fingerprint)
@@ -272,10 +293,7 @@ class CommandDoor(RequestDoor):
 
     async def _stored(self, unit: Unit, fingerprint: str) -> dict[str, Any] | None:
         """What is stored under the key for this very request; None when the key was used with another."""
-        rows = await unit.sql(
-            "SELECT fingerprint, status, headers, body FROM requests WHERE caller = $1 AND idempotency_key = $2",
-            *self._mine,
-        )
+        rows = await unit.sql(answers.FIND, *self._mine)
         same = rows[0]["fingerprint"] in (fingerprint, await self._fingerprint(rows[0]["fingerprint"]))
         return rows[0] if same else None
 
@@ -348,19 +366,6 @@ async def _door(request: Request, _key: IdempotencyKey = None, _match: IfMatch =
 Door = Annotated[CommandDoor, Depends(_door)]
 
 _JSON = {"content-type": "application/json"}
-_ENTER_SQL = """
-WITH claim AS (
-    INSERT INTO requests (caller, idempotency_key, fingerprint, status, headers, body)
-    VALUES ($1, $2, $3, 0, '{}', '') ON CONFLICT DO NOTHING RETURNING 1
-), locked AS (
-    INSERT INTO stream (key, version, org) SELECT key, (SELECT count(*) FROM claim), $5 FROM unnest($4::text[]) AS key
-    ON CONFLICT (key) DO UPDATE SET version = stream.version + (SELECT count(*) FROM claim)
-    RETURNING key, seq, version, org
-)
-SELECT (SELECT count(*) FROM claim) AS claimed, (SELECT open FROM clock WHERE id = 1) AS open,
-       (SELECT COALESCE(max(id) - min(id) + 1, 0) FROM outbox) AS waiting,
-       (SELECT json_agg(json_build_array(key, seq, version, org)) FROM locked) AS locked
-"""
 
 
 def _reused() -> Response:

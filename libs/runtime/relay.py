@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTopicError, MessageSizeTooLargeError, RecordTooLargeError, UnsupportedCodecError
 from opentelemetry.sdk.trace import Span
 
-from libs.runtime.database import backoff, briefly, listening, woken
+from libs.runtime.database import backoff, briefly, woken
 from libs.runtime.faults import reach
 from libs.runtime.logs import fault
 from libs.runtime.traces import end
@@ -72,7 +72,7 @@ class Relay:
         attempt = 0
         while not self._closing:
             try:
-                async with listening(self.parts.engine, "outbox", self._wake) as driver:
+                async with self.parts.bell.heard("outbox", self._wake) as driver:
                     attempt = 0
                     await driver.execute(f"SET idle_session_timeout = '{IDLE_SECONDS_MAX}s'")
                     while not self._closing and not await self._lead(driver):

@@ -82,7 +82,7 @@ class Service:
             self.app.include_router(router)
 
     def parts(self, settings: Settings) -> Parts:
-        """The live parts of one process of this service; the caller disposes of the engine."""
+        """The live parts of one process of this service; the caller closes them."""
         return Parts(
             name=self.name,
             settings=settings,
@@ -139,5 +139,5 @@ class Service:
             if late:
                 await asyncio.wait(late, timeout=CUT_SECONDS_MAX)
             with suppress(TimeoutError):
-                await asyncio.wait_for(parts.engine.dispose(), CUT_SECONDS_MAX)
+                await asyncio.wait_for(parts.close(), CUT_SECONDS_MAX)
             await asyncio.to_thread(parts.telemetry.traces.close)

@@ -7,14 +7,12 @@ the stream rows of all keys it will touch first, sorted, so a key's changes are 
 from __future__ import annotations
 
 import json
-import re
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
@@ -23,6 +21,7 @@ from libs.events.envelope import kind_of
 from libs.kernel.calendar import Calendar
 from libs.kernel.errors import Invalid, NotFound
 from libs.kernel.policy import Dated
+from libs.runtime import statements
 from libs.runtime.policies import PolicyBook
 from libs.runtime.shelf import Shelf
 
@@ -85,7 +84,9 @@ class Unit:
         self.journal, self.booking = journal, booking
         self.keys: tuple[str, ...] = ()
         self.committed: list[Callable[[], object]] = []
+        self.rings: set[str] = set()
         self._seq: dict[str, int] = {}
+        self._born: set[str] = set()
         self._owners: dict[str, str] = {}
         self._lots: dict[str, _Lot] = {}
         self._events: list[dict[str, Any]] = []
@@ -102,7 +103,7 @@ class Unit:
         if not wanted:
             return
         told = owners or {}
-        rows = await self.sql(_LOCK_SQL, wanted, [told.get(key, "") for key in wanted])
+        rows = await self.sql(statements.LOCK, wanted, [told.get(key, "") for key in wanted])
         self.locked((row["key"], row["seq"], row["org"]) for row in rows)
 
     def locked(self, rows: Iterable[tuple[str, int, str]]) -> None:
@@ -110,6 +111,12 @@ class Unit:
         for key, seq, org in rows:
             self._seq[key], self._owners[key] = seq, org
         self.keys = tuple(self._seq)
+
+    def bear(self, keys: Iterable[str], owner: str) -> None:
+        """Take keys that are born in this transaction: nobody else knows them, so there is no row to lock yet."""
+        born = tuple(keys)
+        self._born.update(born)
+        self.locked((key, 0, owner) for key in born)
 
     def owner_of(self, key: str) -> str:
         """The organisation unit that a locked key belongs to; empty when none is known."""
@@ -179,106 +186,53 @@ class Unit:
         """Write everything queued: one statement for timers, one for calls, and one for all shelves and the events.
 
         A service's `journal` statement takes the events ($1, as JSON) last of all, so that it may lock.
-        `answer` is an HTTP command's (caller, idempotency key, status, headers, body); it goes with the events.
+        `answer` is an HTTP command's (caller, idempotency key, fingerprint, status, headers, body); it goes with the
+        events, and a twin's that is there already fails it.
         """
         await self._flush_waiting()
         lots = sorted((lot for lot in self._lots.values() if lot.dirty), key=lambda lot: lot.shelf.name)
         values = [lot.shelf.dump([lot.rows[id_] for id_ in lot.dirty]) for lot in lots]
+        parts = [lot.shelf.save_sql for lot in lots]
         events = json.dumps(self._events) if self._events else ""
+        if born := [{"key": key, "seq": self._seq[key], "org": self._owners[key]} for key in self._born]:
+            parts.append(statements.BORN)
+            values.append(json.dumps(born))
+        if answer:
+            parts.append(statements.ANSWER)
+            values += answer
+        if moved := self._touched():
+            parts.append(statements.MOVED)
+            values.append(json.dumps(moved))
         if events:
-            values += (events, json.dumps(self._touched()))
-        values += answer or ()
-        if not values:
+            parts.append(statements.OUTBOX)
+            values.append(events)
+            self.rings.add("outbox")
+        if not parts:
             return
-        saves = tuple(lot.shelf.save_sql for lot in lots)
-        await self.sql(_together(saves, told=bool(events), answered=bool(answer)), *values)
+        await self.sql(statements.together(tuple(parts)), *values)
         if events and self.journal:
             await self.sql(self.journal, events)
         for lot in lots:
             lot.dirty.clear()
         self._events.clear()
+        self._born.clear()
 
     async def _flush_waiting(self) -> None:
         if self._cancelled:
-            await self.sql(
-                "DELETE FROM timers t USING unnest($1::text[], $2::text[]) AS c(kind, ref)"
-                " WHERE t.kind = c.kind AND t.ref = c.ref",
-                [kind for kind, _ in self._cancelled],
-                [ref for _, ref in self._cancelled],
-            )
+            kinds, refs = zip(*self._cancelled, strict=True)
+            await self.sql(statements.FORGET_TIMERS, kinds, refs)
             self._cancelled.clear()
         if self._timers:
-            await self.sql(_TIMERS_SQL, json.dumps(list(self._timers.values())))
+            await self.sql(statements.TIMERS, json.dumps(list(self._timers.values())))
             self._timers.clear()
         if self._calls:
-            await self.sql(_CALLS_SQL, json.dumps(self._calls))
+            await self.sql(statements.CALLS, json.dumps(self._calls))
             self._calls.clear()
+            self.rings.add("calls")
 
     def _touched(self) -> list[dict[str, Any]]:
-        return [{"key": key, "seq": self._seq[key]} for key in {event["key"]: None for event in self._events}]
-
-
-# Whoever locks a key may change what is kept under it: its version moves with the lock, at no cost of its own.
-_LOCK_SQL = """
-INSERT INTO stream (key, version, org) SELECT key, 1, org FROM unnest($1::text[], $2::text[]) AS k(key, org)
-ON CONFLICT (key) DO UPDATE
-SET version = stream.version + 1, org = CASE stream.org WHEN '' THEN excluded.org ELSE stream.org END
-RETURNING key, seq, org
-"""
-# Of what a statement does beside its last part: a name, and the text.
-_MOVED = (
-    "moved",
-    "UPDATE stream s SET seq = t.seq FROM jsonb_to_recordset($2::jsonb) AS t(key text, seq bigint) WHERE s.key = t.key",
-)
-_TOLD = ("told", "SELECT pg_notify(current_schema() || '.outbox', '')")
-_OUTBOX_SQL = """
-INSERT INTO outbox (key, topic, event_id, headers, payload)
-SELECT e.key, e.topic, e.event_id, e.headers, e.payload
-FROM told, jsonb_to_recordset($1::jsonb) AS e(key text, topic text, event_id text, headers jsonb, payload text)
-"""
-_ANSWER_SQL = """
-UPDATE requests SET status = $3::text::int, headers = $4::text::jsonb, body = $5
-WHERE caller = $1 AND idempotency_key = $2
-"""
-_PARAMETER = re.compile(r"\$(\d+)")
-
-
-@lru_cache(maxsize=1_000)
-def _together(saves: tuple[str, ...], *, told: bool, answered: bool) -> str:
-    """One statement, so one round trip, for the shelves' rows ($1 each), the events ($1, $2) and the answer ($1 to $5).
-
-    Its parts touch different tables and see none of each other's rows; the parameters follow in this order.
-    """
-    parts = [(f"save_{number}", _shifted(save, number)) for number, save in enumerate(saves)]
-    at = len(saves)
-    if answered:
-        parts.append(("answered", _shifted(_ANSWER_SQL, at + 2 * told)))
-    if told:
-        parts += ((name, _shifted(text, at)) for name, text in (_MOVED, _TOLD, ("", _OUTBOX_SQL)))
-    *beside, (_, last) = parts
-    head = ", ".join(f"{name} AS ({text})" for name, text in beside)
-    return f"WITH {head} {last}" if head else last
-
-
-def _shifted(statement: str, by: int) -> str:
-    """The statement with its parameters' numbers moved on."""
-    return _PARAMETER.sub(lambda found: f"${int(found[1]) + by}", statement)
-
-
-_TIMERS_SQL = """
-INSERT INTO timers (kind, ref, key, due, org, traceparent)
-SELECT kind, ref, key, due, org, traceparent FROM jsonb_to_recordset($1::jsonb)
-AS t(kind text, ref text, key text, due date, org text, traceparent text)
-ON CONFLICT (kind, ref) DO UPDATE
-SET due = excluded.due, key = excluded.key, org = excluded.org, traceparent = excluded.traceparent
-"""
-_CALLS_SQL = """
-WITH told AS (SELECT pg_notify(current_schema() || '.calls', ''))
-INSERT INTO calls (id, key, kind, reference, request, business_date, org, traceparent)
-SELECT id, key, kind, reference, request, business_date, org, traceparent FROM told, jsonb_to_recordset($1::jsonb)
-AS c(id text, key text, kind text, reference text, request jsonb, business_date date, org text, traceparent text)
-ON CONFLICT (kind, reference) DO NOTHING
-"""
+        keys = dict.fromkeys(event["key"] for event in self._events if event["key"] not in self._born)
+        return [{"key": key, "seq": self._seq[key]} for key in keys]
 
 
 Booking = Callable[["Tx", Any, str], None]

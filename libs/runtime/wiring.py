@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.events.envelope import Meta
+from libs.runtime.bell import Bell
 from libs.runtime.calls import Outbound
 from libs.runtime.database import transaction
 from libs.runtime.keyring import Keyring
@@ -64,36 +65,47 @@ class Parts:
     open_on: date = date.min
     draining: bool = False
     """This process is ending: nothing new is taken in."""
+    bell: Bell = field(init=False)
     waiting: Waiting = field(default_factory=Waiting)
     rates: Rates = field(default_factory=Rates)
     log: Any = field(default_factory=structlog.get_logger)
     telemetry: Telemetry = field(default_factory=Telemetry)
 
+    def __post_init__(self) -> None:
+        self.bell = Bell(self.engine)
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Unit]:
         """A transaction of this service: committed on leaving, rolled back on any error."""
-        async with transaction(self.engine) as driver:
-            unit = self._unit(driver)
+        async with self._within("BEGIN") as unit:
             yield unit
-        for tell in unit.committed:
-            tell()
 
     @asynccontextmanager
     async def command(self) -> AsyncIterator[Unit]:
         """The same for a caller's command: while it is open no day is closed, and while one is closed it waits."""
-        async with transaction(self.engine, BEGIN_WITHIN_A_DAY) as driver:
-            yield self._unit(driver)
+        async with self._within(BEGIN_WITHIN_A_DAY) as unit:
+            yield unit
 
-    def _unit(self, driver: Any) -> Unit:
-        calendar = self.policies.profile.calendar
-        return Unit(
-            driver,
-            service=self.name,
-            policies=self.policies,
-            calendar=calendar,
-            journal=self.journal,
-            booking=self.booking,
-        )
+    @asynccontextmanager
+    async def _within(self, begin: str) -> AsyncIterator[Unit]:
+        async with transaction(self.engine, begin) as driver:
+            unit = Unit(
+                driver,
+                service=self.name,
+                policies=self.policies,
+                calendar=self.policies.profile.calendar,
+                journal=self.journal,
+                booking=self.booking,
+            )
+            yield unit
+        self.bell.ring(unit.rings)
+        for tell in unit.committed:
+            tell()
+
+    async def close(self) -> None:
+        """Let the last ring be heard, and end the connections."""
+        await self.bell.close()
+        await self.engine.dispose()
 
     def topic(self, name: str) -> str:
         """The broker's name for a topic of the contract."""

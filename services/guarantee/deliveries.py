@@ -20,7 +20,7 @@ import httpx
 from pydantic_core import to_json
 from standardwebhooks import Webhook
 
-from libs.runtime.database import backoff, borrowed, listening, woken
+from libs.runtime.database import backoff, borrowed, woken
 from libs.runtime.logs import fault
 from libs.runtime.outward import Outward
 from libs.runtime.tx import Cause, Tx
@@ -134,7 +134,7 @@ class Deliverer:
             attempt = 0
             while not self._closing:
                 try:
-                    async with listening(self.parts.engine, "outbox", self._wake):
+                    async with self.parts.bell.heard("outbox", self._wake):
                         attempt = 0
                         await self._deliver(client)
                 except Exception as error:  # noqa: BLE001 - a worker outlives any one failure; rows stay waiting

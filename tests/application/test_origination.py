@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import httpx
 import pytest
 
 from libs.events.application import ApplicationSubmitted, InvestigationDisputed, InvestigationReconciled
@@ -174,11 +176,17 @@ async def test_what_was_applied_for_travels_whole(story: Story) -> None:
     assert submitted.declared.annual_profit.amount == 300000
 
 
-async def test_a_repeated_referral_request_opens_one_file(story: Story) -> None:
+async def test_a_referral_repeated_at_once_and_later_opens_one_file(story: Story) -> None:
     await story.bench.open(TODAY)
     body = {"external_ref": "x", "channel": "c", "branch": "b1", "borrower": PLANTED, "consent": True}
-    answers = [
-        await story.bench.post("/v1/referrals", body, role="customer_manager", actor="li", key="once") for _ in range(2)
-    ]
-    assert answers[0].json() == answers[1].json()
+
+    async def refer() -> httpx.Response:
+        return await story.bench.post("/v1/referrals", body, role="customer_manager", actor="li", key="once")
+
+    answers = [*await asyncio.gather(*(refer() for _ in range(20))), await refer()]
+    assert {(answer.status_code, answer.text) for answer in answers} == {(201, answers[0].text)}
+    assert sum("idempotency-replayed" in answer.headers for answer in answers) == 20
     assert await story.bench.names() == ["referral.received", "consent.granted"]
+    async with story.bench.parts.transaction() as unit:
+        rows = await unit.sql("SELECT key, seq, version, org FROM stream")
+    assert rows == [{"key": answers[0].json()["facility_id"], "seq": 2, "version": 1, "org": "b1"}]

@@ -118,7 +118,7 @@ async def rate(folder: Path, first: int, count: int, stored: int) -> None:
     for batch in rest:
         await consumer.apply(batch)
     ended = time.monotonic()
-    await parts.engine.dispose()
+    await parts.close()
     tell({"ms": (ended - began) * 1000 / sum(map(len, rest))})
 
 

@@ -84,7 +84,7 @@ async def reaction(count: int) -> None:
     await until(done, f"{count} events applied", seconds=SECONDS_MAX, pause=0.02)
     ended = time.monotonic()
     await cancelled(working)
-    await parts.engine.dispose()
+    await parts.close()
     tell({"rate": count / (ended - began)})
 
 

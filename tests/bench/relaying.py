@@ -86,7 +86,7 @@ async def relayed(count: int) -> None:
     (began, first), (ended, last) = seen
     relay.close()
     await working
-    await parts.engine.dispose()
+    await parts.close()
     tell({"rate": (last - first) / (ended - began)})
 
 

@@ -62,7 +62,7 @@ class Bench:
 
     async def __aexit__(self, *_: object) -> None:
         await self.http.aclose()
-        await self.parts.engine.dispose()
+        await self.parts.close()
 
     async def open(self, day: date) -> None:
         """Set the business date without firing timers."""

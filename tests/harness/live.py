@@ -47,7 +47,7 @@ class Node:
     async def __aexit__(self, *_: object) -> None:
         for name in list(self._tasks):
             await self.crash(name)
-        await self.parts.engine.dispose()
+        await self.parts.close()
 
     def relay(self, name: str = "relay") -> None:
         """Start a relay."""

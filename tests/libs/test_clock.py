@@ -50,7 +50,7 @@ async def clock_of(database: str, kafka: str, topics: str, folder: Path) -> Asyn
             yield clock
     finally:
         await observer.dispose()
-        await parts.engine.dispose()
+        await parts.close()
 
 
 async def stands_at(node: Node, day: date) -> None:

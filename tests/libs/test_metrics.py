@@ -145,7 +145,7 @@ async def test_without_a_database_a_scrape_says_so_and_what_else_is_known(
         began = time.monotonic()
         scrapes = await asyncio.gather(*(parts.telemetry.metrics.text(parts, Consumer(parts)) for _ in range(50)))
         assert time.monotonic() - began < 5  # fifty scrapes at once ask once
-        await parts.engine.dispose()
+        await parts.close()
     found = figures(scrapes[0].decode())
     assert found["source_answers", "database"] == 0
     assert ("outbox_events",) not in found

@@ -1,0 +1,25 @@
+"""The statements about stored answers: the first answer to an idempotency key is what a repeat of its request gets."""
+
+FIND = "SELECT fingerprint, status, headers, body FROM requests WHERE caller = $1 AND idempotency_key = $2"
+# What a command begins with: whether it was answered before, the locks on its keys, the open day, the outbox's length.
+# The version of a key moves with the lock, unless it is a repeat. A twin under way is not seen here: who comes second
+# waits for the first at a key's row, or at last where both store their answer, and has changed nothing then.
+ENTER = """
+WITH known AS (SELECT 1 FROM requests WHERE caller = $1 AND idempotency_key = $2), locked AS (
+    INSERT INTO stream (key, version, org)
+    SELECT key, 1 - (SELECT count(*) FROM known), $4 FROM unnest($3::text[]) AS key
+    ON CONFLICT (key) DO UPDATE SET version = stream.version + 1 - (SELECT count(*) FROM known)
+    RETURNING key, seq, version, org
+)
+SELECT EXISTS (SELECT FROM known) AS known, (SELECT open FROM clock WHERE id = 1) AS open,
+       (SELECT COALESCE(max(id) - min(id) + 1, 0) FROM outbox) AS waiting,
+       (SELECT json_agg(json_build_array(key, seq, version, org)) FROM locked) AS locked
+"""
+# No row comes back when there is an answer already; one that is being stored is waited for.
+KEEP = """
+INSERT INTO requests (caller, idempotency_key, fingerprint, status, headers, body)
+VALUES ($1, $2, $3, $4, $5::text::jsonb, $6) ON CONFLICT DO NOTHING RETURNING 1
+"""
+SETTLE = """
+UPDATE requests SET status = $3, headers = $4::text::jsonb, body = $5 WHERE caller = $1 AND idempotency_key = $2
+"""

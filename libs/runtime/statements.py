@@ -1,0 +1,62 @@
+"""The statements by which a unit writes what it queued, and how several become one, which costs one round trip."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+# Whoever locks a key may change what is kept under it: its version moves with the lock, at no cost of its own.
+LOCK = """
+INSERT INTO stream (key, version, org) SELECT key, 1, org FROM unnest($1::text[], $2::text[]) AS k(key, org)
+ON CONFLICT (key) DO UPDATE
+SET version = stream.version + 1, org = CASE stream.org WHEN '' THEN excluded.org ELSE stream.org END
+RETURNING key, seq, org
+"""
+BORN = """
+INSERT INTO stream (key, seq, version, org)
+SELECT key, seq, 1, org FROM jsonb_to_recordset($1::jsonb) AS b(key text, seq bigint, org text)
+"""
+MOVED = """
+UPDATE stream s SET seq = t.seq FROM jsonb_to_recordset($1::jsonb) AS t(key text, seq bigint) WHERE s.key = t.key
+"""
+OUTBOX = """
+INSERT INTO outbox (key, topic, event_id, headers, payload)
+SELECT key, topic, event_id, headers, payload FROM jsonb_to_recordset($1::jsonb)
+AS e(key text, topic text, event_id text, headers jsonb, payload text)
+"""
+ANSWER = """
+INSERT INTO requests (caller, idempotency_key, fingerprint, status, headers, body)
+VALUES ($1, $2, $3, $4::text::int, $5::text::jsonb, $6)
+"""
+FORGET_TIMERS = """
+DELETE FROM timers t USING unnest($1::text[], $2::text[]) AS c(kind, ref) WHERE t.kind = c.kind AND t.ref = c.ref
+"""
+TIMERS = """
+INSERT INTO timers (kind, ref, key, due, org, traceparent)
+SELECT kind, ref, key, due, org, traceparent FROM jsonb_to_recordset($1::jsonb)
+AS t(kind text, ref text, key text, due date, org text, traceparent text)
+ON CONFLICT (kind, ref) DO UPDATE
+SET due = excluded.due, key = excluded.key, org = excluded.org, traceparent = excluded.traceparent
+"""
+CALLS = """
+INSERT INTO calls (id, key, kind, reference, request, business_date, org, traceparent)
+SELECT id, key, kind, reference, request, business_date, org, traceparent FROM jsonb_to_recordset($1::jsonb)
+AS c(id text, key text, kind text, reference text, request jsonb, business_date date, org text, traceparent text)
+ON CONFLICT (kind, reference) DO NOTHING
+"""
+_PARAMETER = re.compile(r"\$(\d+)")
+
+
+@lru_cache(maxsize=1_000)
+def together(parts: tuple[str, ...]) -> str:
+    """One statement for several, each with parameters of its own from $1 on; they follow in the same order.
+
+    The parts touch different tables and see none of each other's rows.
+    """
+    shifted, at = [], 0
+    for part in parts:
+        shifted.append(_PARAMETER.sub(lambda found, by=at: f"${int(found[1]) + by}", part))  # type: ignore[misc]
+        at += len(set(_PARAMETER.findall(part)))
+    *beside, last = shifted
+    head = ", ".join(f"part_{number} AS ({text})" for number, text in enumerate(beside))
+    return f"WITH {head} {last}" if head else last
