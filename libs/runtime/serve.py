@@ -133,6 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         loop="uvloop",
         http=Protocol,
         ws="none",
+        proxy_headers=False,  # nobody's address is ever looked at
         access_log=False,
         log_config=LOG_CONFIG,
         log_level="warning",

@@ -7,6 +7,7 @@ the stream rows of all keys it will touch first, sorted, so a key's changes are 
 from __future__ import annotations
 
 import json
+import os
 import time
 import uuid
 from collections import Counter
@@ -16,6 +17,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
+from pydantic_core import to_json
 
 from libs.events.envelope import kind_of
 from libs.kernel.calendar import Calendar
@@ -40,11 +42,11 @@ def adapter_of(body: type) -> TypeAdapter[Any]:
 
 def uuid7() -> str:
     """A time-ordered UUID (RFC 9562, version 7) as text."""
-    stamp = time.time_ns() // 1_000_000
-    bits = (stamp << 80) | (uuid.uuid4().int & ((1 << 80) - 1))
+    bits = (time.time_ns() // 1_000_000 << 80) | int.from_bytes(os.urandom(10))
     bits = bits & ~(0xF << 76) | (0x7 << 76)
     bits = bits & ~(0x3 << 62) | (0x2 << 62)
-    return str(uuid.UUID(int=bits))
+    digits = f"{bits:032x}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,16 +195,16 @@ class Unit:
         lots = sorted((lot for lot in self._lots.values() if lot.dirty), key=lambda lot: lot.shelf.name)
         values = [lot.shelf.dump([lot.rows[id_] for id_ in lot.dirty]) for lot in lots]
         parts = [lot.shelf.save_sql for lot in lots]
-        events = json.dumps(self._events) if self._events else ""
+        events = to_json(self._events).decode() if self._events else ""
         if born := [{"key": key, "seq": self._seq[key], "org": self._owners[key]} for key in self._born]:
             parts.append(statements.BORN)
-            values.append(json.dumps(born))
+            values.append(to_json(born).decode())
         if answer:
             parts.append(statements.ANSWER)
             values += answer
         if moved := self._touched():
             parts.append(statements.MOVED)
-            values.append(json.dumps(moved))
+            values.append(to_json(moved).decode())
         if events:
             parts.append(statements.OUTBOX)
             values.append(events)
