@@ -7,11 +7,12 @@ be empty.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from tests.chaos.auditor_dump import canonical
@@ -19,6 +20,7 @@ from tests.chaos.auditor_dump import canonical
 Rows = list[dict[str, Any]]
 FACILITY = re.compile(r"/v1/facilities/([^/]+)/")
 CLOCK_TOPIC = "clock"
+CENT = Decimal("0.01")
 
 # What a command that was answered with success has told, once: by the path's end.
 TOLD_BY: dict[str, tuple[str, ...]] = {
@@ -97,8 +99,8 @@ class Evidence:
     reference: Evidence | None = None
 
     def rows(self, service: str, table: str) -> Rows:
-        """The rows of a table, none when it is not there."""
-        return self.tables.get(service, {}).get(table, [])
+        """The rows of a table; raises KeyError when it is not there, which is not the same as empty."""
+        return self.tables[service][table]
 
     def once(self) -> dict[str, Record]:
         """Every event by its id: the first copy."""
@@ -333,24 +335,37 @@ def disbursed_twice(evidence: Evidence) -> list[str]:
 
 
 def capacity_leaks(evidence: Evidence) -> list[str]:
-    """Capacity of agreements that is reserved and held by no cover, or held for a facility that is over."""
-    reserved: dict[str, Decimal] = defaultdict(Decimal)
-    bound: dict[str, Decimal] = defaultdict(Decimal)
+    """Capacity that a pool counts and no cover holds, or the other way round, or held for a facility that is over."""
+    held: dict[str, list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 3)
     over = {r.key for r in evidence.once().values() if r.type in ("loan.closed.v1", "application.refused.v1")}
     problems = []
     for cover in evidence.rows("guarantee", "covers"):
-        held = Decimal(cover["held"])
-        if cover["state"] in ("requested", "bound", "active"):
-            reserved[cover["agreement"]] += held
-            if cover["state"] != "requested":
-                bound[cover["agreement"]] += held
-            if cover["facility_id"] in over:
-                problems.append(f"{cover['facility_id']}: is over, but its cover still holds {held}")
-    for row in evidence.rows("guarantee", "capacities"):
-        for name, held_by in (("reserved", reserved), ("bound", bound)):
-            if Decimal(row[name]) != held_by[row["code"]]:
-                problems.append(f"agreement {row['code']}: {name} {row[name]}, its covers hold {held_by[row['code']]}")
+        whole = Decimal(cover["held"])
+        if whole and cover["facility_id"] in over:
+            problems.append(f"{cover['facility_id']}: is over, but its cover still holds {whole}")
+        for line in json.loads(cover["lines"]) if isinstance(cover["lines"], str) else cover["lines"]:
+            held[line["pool"]] = [
+                before + now for before, now in zip(held[line["pool"]], _in_pool(cover, line), strict=True)
+            ]
+    for row in evidence.rows("guarantee", "pools"):
+        counted = [Decimal(row[name]) for name in ("reserved", "bound", "active")]
+        if counted != held[row["pool"]]:
+            problems.append(f"pool {row['pool']}: counts {counted}, its covers hold {held[row['pool']]}")
     return problems
+
+
+def _in_pool(cover: Mapping[str, Any], line: Mapping[str, Any]) -> list[Decimal]:
+    """What a cover counts in one of its pools: reserved, bound, active."""
+    held, active, used = (Decimal(cover[name]) for name in ("held", "active", "used"))
+    bound = held if cover["state"] in ("bound", "active") else Decimal(0)
+    if line["kind"] == "year":  # what was drawn stays new business when it is repaid
+        return [held - active + used, bound - active + used, used]
+    light, most = line.get("light"), line.get("light_max")
+    counts = []
+    for amount in (held, bound, active):
+        is_light = light is not None and most is not None and amount <= Decimal(most["amount"])
+        counts.append((amount * Decimal(light)).quantize(CENT, ROUND_HALF_UP) if is_light else amount)
+    return counts
 
 
 def left_over(evidence: Evidence) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -78,8 +79,14 @@ def sound() -> Evidence:
         "inbox": [{"event_id": f"application-{n}", "type": records[n - 1].type} for n in (3, 6)],
         "cursor": [{"publisher": "/silverbear/application", "key": F, "seq": 6}],
         "position": [{"topic": "application", "part": 0, "offset": 6}],
-        "covers": [{"facility_id": F, "agreement": "a1", "state": "released", "held": "0"}],
-        "capacities": [{"code": "a1", "reserved": "0", "bound": "0"}],
+        "covers": [
+            {"facility_id": F, "agreement": "a1", "state": "released", "held": "0", "active": "0", "used": "80"}
+            | {"lines": [{"pool": "agreement/a1", "kind": "agreement"}, {"pool": "year/a1/2026", "kind": "year"}]}
+        ],
+        "pools": [
+            {"pool": "agreement/a1", "reserved": "0", "bound": "0", "active": "0"},
+            {"pool": "year/a1/2026", "reserved": "80", "bound": "80", "active": "80"},
+        ],
     }
     incentive = {
         "ledger": [
@@ -89,7 +96,11 @@ def sound() -> Evidence:
     }
     return Evidence(
         records=records,
-        tables={"application": application, "guarantee": guarantee, "incentive": incentive},
+        tables={
+            "application": defaultdict(list, application),
+            "guarantee": defaultdict(list, guarantee),
+            "incentive": defaultdict(list, incentive),
+        },
         commands=commands,
         applied=[("guarantee", "application-3"), ("guarantee", "application-6")],
         payments=[{"reference": "l1", "facility_ref": F, "amount": "100.00", "times": 1}],
@@ -134,7 +145,8 @@ def _payment_nobody_ordered(e: Evidence) -> None:
 
 def _event_not_applied(e: Evidence) -> None:
     e.tables["guarantee"]["inbox"].pop()
-    e.tables["console"] = {"inbox": [{"event_id": "application-6", "type": "loan.closed.v1"}]}
+    seen = {"event_id": "application-6", "type": "loan.closed.v1"}
+    e.tables["console"] = defaultdict(list, {"inbox": [seen]})
     e.tables["guarantee"]["inbox"].append({"event_id": "application-6", "type": "loan.disbursed.v1"})
     e.tables["guarantee"]["inbox"].pop(0)
 
@@ -192,12 +204,16 @@ def _paid_another_amount(e: Evidence) -> None:
 
 
 def _capacity_not_given_back(e: Evidence) -> None:
-    e.tables["guarantee"]["capacities"][0]["reserved"] = "80"
+    e.tables["guarantee"]["pools"][0]["reserved"] = "80"
+
+
+def _new_business_forgotten(e: Evidence) -> None:
+    e.tables["guarantee"]["pools"][1].update(active="0")
 
 
 def _cover_that_outlives_its_loan(e: Evidence) -> None:
-    e.tables["guarantee"]["covers"][0].update(state="active", held="80")
-    e.tables["guarantee"]["capacities"][0].update(reserved="80", bound="80")
+    e.tables["guarantee"]["covers"][0].update(state="active", held="80", active="80")
+    e.tables["guarantee"]["pools"][0].update(reserved="80", bound="80", active="80")
 
 
 def _row_that_differs(e: Evidence) -> None:
@@ -241,6 +257,7 @@ FLAWS: list[tuple[str, Callable[[Evidence], None]]] = [
     ("disbursed_twice", _ordered_twice),
     ("disbursed_twice", _paid_another_amount),
     ("capacity_leaks", _capacity_not_given_back),
+    ("capacity_leaks", _new_business_forgotten),
     ("capacity_leaks", _cover_that_outlives_its_loan),
     ("dump_differences", _row_that_differs),
     ("left_over", _event_left),
