@@ -87,7 +87,8 @@ class ApplicationSubmitted:
     """A customer manager registered the application with the security and the cover it wants.
 
     `agreement` is the code of the guarantee agreement asked for; empty means no cover is wanted, `any`
-    that guarantee chooses among the agreements that fit.
+    that guarantee chooses among the agreements that fit. `renews` is the loan, here or at another bank, that this one
+    is to pay off (a rollover); empty for a loan that renews none.
     """
 
     facility_id: str
@@ -100,6 +101,7 @@ class ApplicationSubmitted:
     declared: Figures
     security: tuple[SecurityOffer, ...]
     agreement: str
+    renews: str = ""
 
 
 @_event("investigation.opened")

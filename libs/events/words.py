@@ -16,6 +16,7 @@ WORDS = {
     "borrower_id": "the borrower, by a number that says nothing of the person",
     "amount": "what the event is about",
     "agreement": "code of the standing agreement with the guarantee partner",
+    "renews": "the loan that this one is to pay off; empty for none",
     "annual_profit": "of the last year",
     "annual_sales": "of the last year",
     "answer_by": "the last day to answer",

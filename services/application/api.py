@@ -119,6 +119,7 @@ class ApplicationIn(Body):
     declared: FiguresIn
     security: Annotated[list[SecurityIn], Field(max_length=20)]
     agreement: Annotated[str, Field(max_length=64)] = ""
+    renews: Annotated[str, Field(max_length=64)] = ""
     lead: Id
     assistant: Id
 
@@ -141,6 +142,7 @@ class ApplicationIn(Body):
                 for item in self.security
             ),
             agreement=self.agreement,
+            renews=self.renews,
         )
 
 

@@ -29,6 +29,7 @@ from services.guarantee.commands import (
     defence,
     notices,
     premiums,
+    recovered,
     requests,
     undertakings,
 )
@@ -82,7 +83,7 @@ async def loan_cured(tx: Tx, event: LoanCured, _: Meta) -> None:
 
 
 async def recovery_received(tx: Tx, event: RecoveryReceived, _: Meta) -> None:
-    await claims.share_or_hold_recovery(tx, event)
+    await recovered.share_or_hold_recovery(tx, event)
 
 
 async def loan_closed(tx: Tx, event: LoanClosed, _: Meta) -> None:
@@ -93,7 +94,7 @@ async def loan_closed(tx: Tx, event: LoanClosed, _: Meta) -> None:
 
 
 async def collateral_disposed(tx: Tx, event: CollateralDisposed, _: Meta) -> None:
-    await claims.note_sale(tx, event)
+    await recovered.note_sale(tx, event)
     await defence.note_security(tx, event)
 
 

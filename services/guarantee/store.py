@@ -63,6 +63,7 @@ SUSPENSIONS = Shelf(metadata, "suspensions", Suspension, id="code", group="code"
 RECORDS = Shelf(metadata, "records", TrackRecord, id="code", group="code")
 CAP_BOOKS = Shelf(metadata, "cap_books", CapBook, id="book_id", group="code")
 FILES = Shelf(metadata, "files", CoverFile, id="facility_id")
+Index("ix_files_borrower", FILES.table.c.borrower)
 COVERS = Shelf(metadata, "covers", Cover, id="cover_id")
 LOANS = Shelf(metadata, "loans", CoveredLoan, id="loan_id")
 CLAIMS = Shelf(metadata, "claims", Claim, id="claim_id")
@@ -216,6 +217,10 @@ SELECT f.party, f.last + 1 - row_number() OVER (PARTITION BY f.party ORDER BY t.
        (t.headers ->> 'ce_businessdate')::date, t.body
 FROM concerned c JOIN feed f USING (party) JOIN told t USING (place)
 """  # noqa: S608 - our own words
+_DREW_SQL = """
+SELECT 1 FROM files f JOIN covers c USING (facility_id) WHERE f.borrower = $1 AND c.agreement = $2 AND c.drawdowns > 0
+LIMIT 1
+"""
 _TURN_SQL = "SELECT pg_advisory_xact_lock(hashtext('guarantee.capacity'))"
 _RESERVE_SQL = """
 INSERT INTO pools AS p (pool, kind, size, outside, reserved)
@@ -248,6 +253,11 @@ async def agreements_in_force(tx: Tx, currency: str) -> tuple[Agreement, ...]:
     return tuple(found)
 
 
+async def drew_before(tx: Tx, file: CoverFile, code: str) -> bool:
+    """Whether the borrower has drawn a loan under the agreement before, as far as it is saved."""
+    return bool(await tx.sql(_DREW_SQL, file.borrower, code))
+
+
 async def reserve(tx: Tx, bounds: Sequence[Bound], asked: Holding) -> str:
     """Count `asked` in every pool, or in none: the code of the first pool without room, empty when all had it.
 
@@ -272,6 +282,12 @@ async def active_balance(tx: Tx, code: str, currency: str) -> Money:
     """What partners stand for under an agreement now: drawn and not repaid."""
     rows = await tx.sql("SELECT active FROM pools WHERE pool = $1", f"{PoolKind.AGREEMENT}/{code}")
     return Money(sum(row["active"] for row in rows), currency)
+
+
+async def bound_amount(tx: Tx, code: str, currency: str) -> Money:
+    """What covers hold under an agreement now."""
+    rows = await tx.sql("SELECT bound FROM pools WHERE pool = $1", f"{PoolKind.AGREEMENT}/{code}")
+    return Money(sum(row["bound"] for row in rows), currency)
 
 
 def _reservation(bound: Bound, asked: Holding) -> dict[str, str | None]:

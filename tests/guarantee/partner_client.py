@@ -14,8 +14,8 @@ from tests.hostile.doors import OWN
 
 OWN_PARTY, OTHER_PARTY = "city-guarantee", "rural-guarantee"
 SCOPES = sorted({rule.scope for rule in OWN["guarantee"].values()} - {""})
-CALLING = {**AGREED, "contact": "partner_calls"}
-OTHERS = {**CALLING, "code": "rural", "partner_id": OTHER_PARTY}
+CALLING = {**AGREED, "contact": "partner_calls", "liability": {"recovery_lead": OWN_PARTY}}
+OTHERS = {**CALLING, "code": "rural", "partner_id": OTHER_PARTY, "liability": {"recovery_lead": OTHER_PARTY}}
 
 
 def money(amount: str, currency: str = "CNY") -> dict[str, str]:

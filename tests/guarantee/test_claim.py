@@ -32,6 +32,7 @@ from services.guarantee.domain.claim import (
 )
 from services.guarantee.domain.claim_rules import Basis, ClaimFault, Demand, fault_of, loss_today, payable
 from services.guarantee.domain.cover import CoverState
+from services.guarantee.domain.law import LawTerms, pay_by
 from services.guarantee.domain.loan import CoveredLoan, claimable_on, share_recovery
 from services.guarantee.domain.terms import (
     Cap,
@@ -50,6 +51,7 @@ VECTORS = {v["id"]: v for v in json.loads((Path(__file__).parent / "vectors.json
 SINCE = date(2025, 12, 20)
 DAY = date(2026, 3, 20)
 CALENDAR = Calendar("weekdays", date(2025, 1, 1), date(2027, 12, 31), holidays=frozenset({date(2026, 4, 6)}))
+PAY_BY = CALENDAR.add_working_days(DAY, 10)
 CAPPED = replace(AGREED, cap=Cap(rate=Decimal("0.03")))
 TERMS = ClaimTerms(recheck_working_days=5, rechecks_max=2)
 
@@ -81,7 +83,7 @@ def filed() -> Claim:
 
 
 def accepted() -> Claim:
-    return accept_claim(filed(), DAY, 10, CALENDAR)[0]
+    return accept_claim(filed(), PAY_BY)[0]
 
 
 @pytest.mark.parametrize("case", range(4))
@@ -101,7 +103,8 @@ def test_a_claim_asks_for_the_partners_parts_of_the_principal_left() -> None:
 
 
 def test_an_accepted_claim_is_paid_within_working_days() -> None:
-    claim, event = accept_claim(filed(), DAY, 12, CALENDAR)
+    last = pay_by(replace(AGREED, pay_working_days=12), DAY, CALENDAR, LawTerms(insurance_kinds=()))
+    claim, event = accept_claim(filed(), last)
     assert event.pay_by == claim.pay_by == date(2026, 4, 8)  # twelve weekdays, one of them a holiday
     assert event.amount == cny("56000")
 
@@ -110,7 +113,7 @@ def test_the_final_split_names_every_party_and_sums_to_the_loss() -> None:
     four = replace(COVER, shares=shares(guarantor="4", reguarantor="3", bank="2", government="1"))
     claim, _ = file_claim(demand("99999.99"), basis(overdue("99999.99"), cover=four), "k1", "")
     assert claim.claimed == cny("79999.99")
-    paid, event = pay_claim(accept_claim(claim, DAY, 10, CALENDAR)[0], "R-1")
+    paid, event = pay_claim(accept_claim(claim, PAY_BY)[0], "R-1")
     assert paid.state is ClaimState.PAID
     assert {part.party: str(part.amount.amount) for part in event.parts} == {
         "guarantor": "39999.99",
@@ -142,7 +145,7 @@ def test_a_cure_or_a_denial_ends_an_open_claim(claim: Claim) -> None:
 def test_a_claim_that_ended_stays_as_it_ended(state: ClaimState) -> None:
     ended = replace(filed(), state=state)
     for again in (
-        lambda: accept_claim(ended, DAY, 10, CALENDAR),
+        lambda: accept_claim(ended, PAY_BY),
         lambda: deny_claim(ended, "late"),
         lambda: withdraw_claim(ended),
         lambda: pay_claim(ended, "R-1"),

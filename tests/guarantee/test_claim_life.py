@@ -203,7 +203,6 @@ async def test_where_we_call_a_person_gives_notice_and_without_it_nothing_is_cla
     ("change", "code"),
     [
         ({"claims": {"interim_share": "0.5"}}, "interim_incomplete"),
-        ({"claims": {"interim_days": 60}}, "interim_incomplete"),
         ({"contact": "we_call", "claims": {"appeal_days": 10}}, "partner_does_not_call"),
         ({"contact": "we_call", "claims": {"answer_days": 10}}, "partner_does_not_call"),
     ],

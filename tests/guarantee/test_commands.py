@@ -11,6 +11,7 @@ import pytest
 
 from libs.events.guarantee import (
     ClaimAccepted,
+    ClaimDenied,
     ClaimFiled,
     ClaimPaid,
     CoverActivated,
@@ -350,7 +351,7 @@ async def test_a_payment_that_never_comes_ends_as_a_denial(bench: Benches) -> No
         await b.tick(await ONE.accept_claim(b))
         times = await _never_pay(b)
         assert times == 13  # on the day it was due and twelve times more
-        assert (await last(b, type((await b.published())[-1]))).reason == "payment_not_received"
+        assert (await last(b, ClaimDenied)).reason == "payment_not_received"
 
 
 async def test_nothing_is_claimed_twice_for_one_loss(bench: Benches) -> None:

@@ -14,6 +14,7 @@ from libs.events.application import InspectionCompleted, InspectionFinding
 from libs.events.collateral import CollateralOffered, CollateralPerfected, CollateralReleased
 from libs.events.guarantee import CoverEndangered, CoverMended
 from services.guarantee.domain.agreement import Agreement, ShareSource
+from services.guarantee.domain.change import Change, ChangeKind, ChangeState
 from services.guarantee.domain.cover import Cover, CoverFile, CoverState
 from services.guarantee.domain.defence import Facts, Proof, Security, at_risk, next_look
 from services.guarantee.domain.loan import CoveredLoan
@@ -142,6 +143,31 @@ def without(duty: str) -> Callable[[Facts], Facts]:
     return lambda facts: replace(facts, proofs=tuple(p for p in facts.proofs if p.duty != duty))
 
 
+def changed(state: ChangeState, heavier: str, **terms: Any) -> Callable[[Facts], Facts]:
+    """Bank and borrower agreed on other terms on the day after the loan fell due; the loan has the partner's."""
+
+    def plant(facts: Facts) -> Facts:
+        loan = facts.loan
+        change = Change(
+            change_id="ch",
+            facility_id="f",
+            cover_id="c",
+            loan_id="l",
+            kind=ChangeKind.RESTRUCTURED,
+            state=state,
+            heavier=(heavier,),
+            rate_before=loan.annual_rate,
+            maturity_before=loan.maturity,
+            document="E-1",
+            asked_on=SINCE,
+            **{"annual_rate": loan.annual_rate, "maturity": loan.maturity, **terms},
+        )
+        return replace(facts, changes=(*facts.changes, change))
+
+    return plant
+
+
+LATER = {"maturity": date(2026, 12, 1)}
 LAST = SINCE + timedelta(days=90 + 60)
 DEFECTS = [
     Defect("notice_missed", on_loan(notified_on=None), mend_by=SINCE + timedelta(days=10), mendable=False),
@@ -158,6 +184,11 @@ DEFECTS = [
     ),
     Defect("rate_raised", lambda f: replace(f, file=replace(f.file, annual_rate=Decimal("0.018"))), "112.00"),
     Defect("term_extended", on_loan(maturity=date(2026, 9, 2)), mend_by=date(2026, 9, 1)),
+    # The partner has not consented: the higher rate costs its interest, the later maturity the whole.
+    Defect("rate_raised", changed(ChangeState.ASKED, "rate", annual_rate=Decimal("0.054")), "112.00"),
+    Defect("rate_raised", changed(ChangeState.REFUSED, "rate", annual_rate=Decimal("0.054")), "112.00"),
+    Defect("term_extended", changed(ChangeState.ASKED, "maturity", **LATER), mend_by=date(2026, 9, 1)),
+    Defect("term_extended", changed(ChangeState.REFUSED, "renewal"), mend_by=date(2026, 9, 1)),
     Defect("drawdown_not_filed", on_loan(file_by=date(2026, 3, 5)), mend_by=date(2026, 3, 5)),
     Defect("drawdown_not_filed", on_loan(file_by=date(2025, 9, 5)), mend_by=date(2025, 9, 5), mendable=False),
     Defect("funds_misused", lambda f: replace(f, misused=True), mendable=False),
@@ -201,6 +232,20 @@ def test_a_planted_defect_moves_the_figure_exactly(defect: Defect) -> None:
     assert judged.at_risk == gap.amount == cny(defect.amount)
     assert (gap.defence, gap.holder, gap.mend_by) == (defect.defence, defect.holder, defect.mend_by)
     assert gap.mendable is defect.mendable
+
+
+def test_a_consent_on_paper_or_to_a_later_change_mends_it() -> None:
+    refused = changed(ChangeState.REFUSED, "maturity", **LATER)
+    assert at_risk(changed(ChangeState.CONSENTED, "maturity", **LATER)(refused(sound()))).gaps == ()
+    assert at_risk(changed(ChangeState.LIGHTER, "", annual_rate=Decimal("0.03"))(sound())).gaps == ()
+    consents = replace(sound(), proofs=(*sound().proofs, proof("change_consent")))
+    assert at_risk(refused(consents)).gaps == ()
+    before = changed(ChangeState.CONSENTED, "rate")(sound())
+    again = refused(before).changes[-1]
+    later = replace(before, changes=(*before.changes, replace(again, asked_on=TODAY)))
+    assert [gap.defence for gap in at_risk(later).gaps] == ["term_extended"], (
+        "an earlier consent covers no later change"
+    )
 
 
 def test_all_twelve_defences_are_planted_and_together_deny_no_more_than_the_whole() -> None:

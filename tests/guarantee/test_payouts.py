@@ -24,15 +24,19 @@ async def test_a_payout_above_twice_last_years_income_waits_for_the_next_year(be
         pay_by = await story.accept_claim(b)
         # The premium of 2025 was 800, so 2026 pays at most 1,600 of the 56,000 claimed.
         async with b.parts.engine.begin() as conn:
-            await conn.exec_driver_sql("INSERT INTO payout_books VALUES ('reg-4321/2025', 'reg-4321', 'CNY', 800, 0)")
+            row = "('reg-4321/2025', 'reg-4321', 'CNY', 800, 0, false)"
+            await conn.exec_driver_sql(f"INSERT INTO payout_books VALUES {row}")
         await b.tick(pay_by)
         deferred = (await b.published())[-1]
         assert isinstance(deferred, PayoutDeferred)
         assert (deferred.amount, deferred.cap, deferred.used) == (cny("56000"), cny("1600"), cny("0"))
+        async with b.parts.engine.connect() as conn:
+            crossed = await conn.exec_driver_sql("SELECT book_id FROM payout_books WHERE crossed")
+            assert crossed.scalars().all() == ["reg-4321/2026"]
         assert (deferred.until, await b.calls()) == (date(2027, 1, 4), [])  # the first working day
         # What 2026 takes in counts for 2027: here enough comes in.
         async with b.parts.engine.begin() as conn:
-            await conn.exec_driver_sql("INSERT INTO payout_books VALUES ('reg-4321/2026', 'reg-4321', 'CNY', 28000, 0)")
+            await conn.exec_driver_sql("UPDATE payout_books SET income = 28000 WHERE book_id = 'reg-4321/2026'")
         await b.tick(deferred.until)
         await b.answer("partner.claim_payment", 200, paid=True, receipt="R-1")
         paid = [body for body in await b.published() if isinstance(body, ClaimPaid)]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -27,11 +25,10 @@ from services.guarantee.domain.premium import (
     premium_for,
     refund_unearned,
 )
-from services.guarantee.domain.sharing import partners_part, parts_of
+from services.guarantee.domain.sharing import partners_part
 from services.guarantee.domain.terms import Binding, BindTiming, PremiumRules
 from tests.guarantee.test_cover import AGREED, cny, shares
 
-VECTORS = {v["id"]: v for v in json.loads((Path(__file__).parent / "vectors.json").read_text(encoding="utf-8"))}
 TERMS = PremiumTerms(year_days=365)
 DAY = date(2025, 9, 1)
 COVER = Cover(
@@ -211,12 +208,3 @@ def test_an_unfiled_drawdown_is_removed_and_gives_back_what_it_held() -> None:
     freed, removed, event = remove_unfiled(active, loan)
     assert (freed.held, freed.active, removed.guaranteed) == (cny("0"), cny("0"), cny("0"))
     assert (event.amount, event.reason) == (cny("80000"), "not_filed")
-
-
-@pytest.mark.parametrize("step", range(2))
-def test_what_is_released_is_divided_among_guarantors_in_the_ratio_they_stand(step: int) -> None:
-    case = VECTORS["F5"]
-    freed = cny(case["input"]["repaid"][step]) * Decimal(case["input"]["rate"])
-    first, second = case["input"]["external"]
-    parts = parts_of(freed, shares(first=str(first), second=str(second)))
-    assert [str(part.amount.amount) for part in parts] == case["expected"]["released"][step]

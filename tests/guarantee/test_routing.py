@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from libs.events.application import FacilityGranted
 from libs.events.guarantee import CoverBound, CoverRequested, PremiumDue
 from libs.events.guarantee_upkeep import QuoteDeclined, QuoteReceived
 from services.guarantee.domain.agreement import Agreement
@@ -28,7 +29,7 @@ from services.guarantee.domain.routing import (
 )
 from services.guarantee.domain.terms import Measure, Trigger
 from services.guarantee.main import service
-from tests.guarantee.stories import AGREED, DAY, NAMED, Story, admit, agree, cny
+from tests.guarantee.stories import AGREED, DAY, MATURITY, NAMED, Story, admit, agree, capacity, cny
 from tests.guarantee.test_cover import AGREED as INSURED
 from tests.harness.bench import Bench
 
@@ -218,6 +219,76 @@ async def test_no_offer_at_all_is_a_cover_refused_and_a_refused_application_ends
         await b.answer("partner.quote", 200, offered=True)
         assert (await b.names())[2:] == ["quote.received"]
         assert await b.calls() == []
+
+
+async def test_a_partner_that_declines_is_passed_over_for_the_next_that_still_fits(bench: Benches) -> None:
+    second = {**AGREED, "code": "second", "premium_rate": "0.02"}
+    third = {**AGREED, "code": "third", "premium_rate": "0.03"}
+    async with bench(service) as b:
+        await admit(b, AGREED, second, third)
+        await b.react(ONE.submitted(), ONE.rated(), on=DAY)
+        await b.post("/v1/agreements/second/suspension", {"reason": "x"}, role="risk_director")
+        for kind in ("owner_guarantee", "counter_guarantee"):
+            signed = {"kind": kind, "guarantor": "p1", "amount": {"amount": "1.00", "currency": "CNY"}, "document": "G"}
+            path = f"/v1/facilities/{ONE.facility_id}/undertakings"
+            assert (await b.post(path, signed, role="customer_manager")).status_code == 201
+        await b.answer("partner.cover", 200, accepted=False, reason="no_appetite")
+        asked = [body.agreement for body in await b.published() if isinstance(body, CoverRequested)]
+        assert asked == ["reg-4321", "third"]
+        assert "cover.refused" not in await b.names(), "the application still waits for its cover"
+        assert (await capacity(b), (await capacity(b, "third"))[0]) == (("0.00", "0.00"), "80000.00")
+        offers = await routing_of(b)
+        assert {code: (one["state"], one["reason"]) for code, one in offers.items()} == {
+            "reg-4321": ("passed_over", "no_appetite"),
+            "second": ("passed_over", "agreement_suspended"),
+            "third": ("chosen", ""),
+        }
+        await b.answer("partner.cover", 200, accepted=True)
+        assert (await b.published())[-1].agreement == "third"
+        view = (await b.get(f"/v1/facilities/{ONE.facility_id}")).json()
+        assert (view["cover"]["agreement"], view["cover"]["state"]) == ("third", "bound")
+        standing = {one["kind"]: one["state"] for one in view["undertakings"]}
+        assert standing == {"owner_guarantee": "signed", "counter_guarantee": "released"}, "it was for who declined"
+        await b.react(ONE.disbursed(), ONE.repaid("100000", "0"), ONE.closed("repaid"), on=DAY)
+        assert (await capacity(b, "third"), await b.parked()) == (("0.00", "0.00"), [])
+
+
+async def test_when_nobody_is_left_the_last_reason_refuses_the_cover(bench: Benches) -> None:
+    async with bench(service) as b:
+        await admit(b, AGREED, {**AGREED, "code": "second", "premium_rate": "0.02"})
+        await b.react(ONE.submitted(), ONE.rated(), on=DAY)
+        for reason in ("no_appetite", "industry"):
+            assert "cover.refused" not in await b.names()
+            await b.answer("partner.cover", 200, accepted=False, reason=reason)
+        assert (await b.published())[-1].reason == "industry"
+        assert [one["reason"] for one in (await routing_of(b)).values()] == ["no_appetite", "industry"]
+
+
+async def test_after_the_approval_the_next_partner_is_asked_at_once_if_it_stands_for_no_less(bench: Benches) -> None:
+    late = {**AGREED, "binding": {"before_disbursement": True, "hold_days": 5}}
+    shares = [{"party": "guarantor", "weight": "7"}, {"party": "bank", "weight": "3"}]
+    less = {**AGREED, "code": "less", "premium_rate": "0.011", "shares": shares}
+    next_ = {**late, "code": "next", "premium_rate": "0.02"}
+    granted = FacilityGranted(facility_id=ONE.facility_id, borrower_id="b1", limit=cny("100000"), valid_until=MATURITY)
+    async with bench(service) as b:
+        await admit(b, late, less, next_)
+        await b.react(ONE.submitted(), ONE.rated(), granted, on=DAY)
+        first = next(body for body in await b.published() if isinstance(body, CoverRequested))
+        await b.tick(DAY + timedelta(days=5))  # silence is a no
+        offers = await routing_of(b)
+        assert [offers[code]["reason"] for code in ("reg-4321", "less", "next")] == [
+            "hold_expired",
+            "less_than_approved",
+            "",
+        ]
+        asked = [body for body in await b.published() if isinstance(body, CoverRequested)]
+        assert [body.agreement for body in asked] == ["reg-4321", "next"]
+        # The first partner's late yes binds nothing for the second: people must cancel it.
+        await b.answer("partner.cover", 200, accepted=True)
+        assert ("cover.bound" in await b.names(), len(await b.calls())) == (False, 1)
+        await b.answer("partner.cover", 200, accepted=True)
+        bound = next(body for body in await b.published() if isinstance(body, CoverBound))
+        assert (bound.agreement, bound.cover_id != first.cover_id) == ("next", True)
 
 
 async def test_no_agreement_may_be_called_any(bench: Benches) -> None:

@@ -64,7 +64,7 @@ NEVER_IN_THE_GENERATED_BRANCH = {
     "change.consented": "no loan there changes its terms",
     "change.refused": "no loan there changes its terms",
     "cover.endorsed": "no loan there changes its terms",
-    "cover.expiring": "its agreements name no guarantee period",
+    "cover.expiring": "every loan there is repaid or claimed long before its guarantee period ends",
     "counter_guarantee.perfected": "its agreements ask for no counter-guarantee",
     "guarantor.signed": "its managers put no guarantor on record",
     "payout.deferred": "its agreements have no yearly payout cap",

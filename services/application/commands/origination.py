@@ -155,6 +155,7 @@ def _submitted(facility: Facility, application: Application) -> ApplicationSubmi
         declared=application.declared,
         security=application.security,
         agreement=application.agreement,
+        renews=application.renews,
     )
 
 

@@ -34,7 +34,10 @@ class CoverState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """What was applied for; `agreement` is the guarantee agreement asked for, empty for none. Rates are per year."""
+    """What was applied for; `agreement` is the guarantee agreement asked for, empty for none. Rates are per year.
+
+    `renews` is the loan that this one is to pay off, empty where it renews none.
+    """
 
     amount: Money
     tenor_months: int
@@ -44,6 +47,7 @@ class Application:
     declared: Figures
     security: tuple[SecurityOffer, ...]
     agreement: str
+    renews: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

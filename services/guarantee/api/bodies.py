@@ -11,6 +11,7 @@ from libs.runtime.http import Day, MoneyIn
 from services.guarantee.domain import terms
 from services.guarantee.domain.agreement import Agreement, ShareSource, version_ref
 from services.guarantee.domain.capacity import Exposure
+from services.guarantee.domain.contribution import check_word
 from services.guarantee.domain.sharing import BANK
 from services.guarantee.domain.undertaking import UndertakingKind
 
@@ -84,6 +85,7 @@ class EligibilityIn(Terms):
     size_classes: Words = ()
     products: Words = ()
     territory: Words = ()
+    first_not_rollover: bool = False
 
 
 class BindingIn(Terms):
@@ -122,6 +124,16 @@ class ClaimRulesIn(Terms):
     appeal_days: Days = 0
     interim_days: Days | None = None
     interim_share: Fraction = Decimal(0)
+    first_share: Fraction = Decimal(1)
+    rest_years: Annotated[int, Field(ge=0, le=50)] | None = None
+
+
+class GuarantorsIn(Terms):
+    """What guarantors stand for towards the bank, as fractions of the loan: all, the borrower's own side, others."""
+
+    total_min: Fraction = Decimal(0)
+    own_min: Fraction = Decimal(0)
+    others_min: Fraction = Decimal(0)
 
 
 class LiabilityIn(Terms):
@@ -135,6 +147,7 @@ class LiabilityIn(Terms):
     recovery_lead: Code = BANK
     recovery_rank: terms.RecoveryRank = terms.RecoveryRank.PARI_PASSU
     undertakings: Annotated[tuple[UndertakingKind, ...], Field(max_length=10)] = ()
+    guarantors: GuarantorsIn | None = None
 
 
 class DutiesIn(Terms):
@@ -166,9 +179,12 @@ class TriggerIn(Terms):
 
 
 class PayoutCapIn(Terms):
-    """In a year partners pay at most so many times what came to them in the year before."""
+    """In a year partners pay at most so many times what came to them in the year before; what crossing it costs."""
 
     multiple: Ratio
+    surcharge: Fraction = Decimal(0)
+    crossings: Annotated[int, Field(ge=0, le=50)] = 0
+    years: Annotated[int, Field(ge=0, le=50)] = 0
 
 
 class PremiumRulesIn(Terms):
@@ -185,6 +201,15 @@ class ArrearsTriggerIn(Terms):
 
     suspend_at: Ratio
     warn_at: Ratio | None = None
+    throttle_to: Fraction = Decimal(1)
+    reinstate_at: Fraction | None = None
+
+
+class UseTriggerIn(Terms):
+    """As a trigger, on what covers hold of the capacity."""
+
+    suspend_at: Fraction
+    warn_at: Fraction | None = None
     throttle_to: Fraction = Decimal(1)
     reinstate_at: Fraction | None = None
 
@@ -233,6 +258,7 @@ class AgreementIn(BaseModel):
     cap: CapIn | None = None
     triggers: Annotated[list[TriggerIn], Field(max_length=5)] = []
     arrears: ArrearsTriggerIn | None = None
+    use: UseTriggerIn | None = None
     adopting: terms.Adopting = terms.Adopting.EVERY_BRANCH
     contact: terms.Contact = terms.Contact.WE_CALL
     premium_product: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9._-]*$")] = ""
@@ -268,17 +294,18 @@ class AgreementIn(BaseModel):
             binding=terms.Binding(**self.binding.model_dump()),
             limits=terms.Limits(**self.limits.model_dump()),
             claims=terms.ClaimRules(**self.claims.model_dump()),
-            liability=terms.Liability(**self.liability.model_dump()),
+            liability=_liability(self.liability),
             duties=terms.Duties(**self.duties.model_dump()),
             cap=None if self.cap is None else _cap(self.cap),
             triggers=tuple(terms.Trigger(**trigger.model_dump()) for trigger in self.triggers),
             arrears=None if self.arrears is None else terms.ArrearsTrigger(**self.arrears.model_dump()),
+            use=None if self.use is None else terms.UseTrigger(**self.use.model_dump()),
             adopting=self.adopting,
             contact=self.contact,
             premium_product=self.premium_product,
             premium_rate_max=self.premium_rate_max,
             premiums=terms.PremiumRules(**self.premiums.model_dump()),
-            payout=None if self.payout is None else terms.PayoutCap(multiple=self.payout.multiple),
+            payout=None if self.payout is None else terms.PayoutCap(**self.payout.model_dump()),
             drafted_by=drafted_by,
         )
 
@@ -287,16 +314,15 @@ def _shares(shares: list[ShareIn]) -> tuple[ShareOf, ...]:
     return tuple(ShareOf(party=share.party, weight=share.weight) for share in shares)
 
 
+def _liability(liability: LiabilityIn) -> terms.Liability:
+    """The model's parts as the domain knows them."""
+    check_word(liability.contribution)
+    guarantors = None if liability.guarantors is None else terms.Guarantors(**liability.guarantors.model_dump())
+    return terms.Liability(**{**liability.model_dump(), "guarantors": guarantors})
+
+
 def _cap(cap: CapIn) -> terms.Cap:
     return terms.Cap(rate=cap.rate, base=cap.base, count=cap.count, period=cap.period, excess=_shares(cap.excess))
-
-
-class PremiumPaymentIn(BaseModel):
-    """A premium that was paid."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    amount: MoneyIn
 
 
 class SignatureIn(BaseModel):
@@ -361,29 +387,3 @@ class ExposureIn(BaseModel):
             outside=self.outside.money(),
             as_of=self.as_of,
         )
-
-
-class FilingIn(BaseModel):
-    """The batch drawdown that was put on the partner's list."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    loan_id: Code
-
-
-class DisbursementNoticeIn(BaseModel):
-    """The guarantor's disbursement notice, by its number."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    number: Text
-
-
-class ReimbursementIn(BaseModel):
-    """Money that a party behind the partner gave it for a claim it had paid."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    party: Code
-    amount: MoneyIn
-    receipt: Text

@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1")
 
 
 class ProofIn(BaseModel):
-    """The paper that is on file: a document that the claim needs, or `change_consent`."""
+    """The paper that is on file: what the claim needs, `change_consent`, `decree`, `subrogation_demanded`."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -7,16 +7,17 @@ from libs.runtime.http import Door
 from libs.runtime.openapi import by_scope
 from libs.runtime.parties import PartnerDoor
 from libs.runtime.reading import PartnerReadDoor
-from services.guarantee import views
 from services.guarantee.api import scopes
-from services.guarantee.api.bodies import DisbursementNoticeIn, FilingIn, InPath, PremiumPaymentIn, ReimbursementIn
+from services.guarantee.api.bodies import InPath
 from services.guarantee.api.claim_bodies import AppealIn, ClaimAnswerIn, ClaimIn, LossNoticeIn
+from services.guarantee.api.facility_bodies import DisbursementNoticeIn, FilingIn, PremiumPaymentIn, ReimbursementIn
 from services.guarantee.commands import cash, claim_life, claims, covers, defence, notices
 from services.guarantee.commands.partner_answers import require_own_cover
 from services.guarantee.domain.cash import CashLeg
 from services.guarantee.domain.claim import Claim
 from services.guarantee.domain.cover import Cover
 from services.guarantee.domain.loan import CoveredLoan
+from services.guarantee.views import facilities as views
 
 router = APIRouter(prefix="/v1")
 

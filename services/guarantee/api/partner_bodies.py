@@ -5,13 +5,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from libs.runtime.http import MoneyIn
+from libs.runtime.http import Day, MoneyIn
 from services.guarantee.api.bodies import Code, ExposureIn, Text, Word, Words
 from services.guarantee.commands.partner_answers import Confirmation
 from services.guarantee.domain.cover import CoverAnswer
 
 
-class Deciding(BaseModel):
+class Answering(BaseModel):
     """A yes, or a no with its reason."""
 
     model_config = ConfigDict(extra="forbid")
@@ -20,13 +20,19 @@ class Deciding(BaseModel):
     reason: Annotated[str, Field(pattern=r"^([a-z][a-z0-9_-]{0,39})?$", description="a code; needed for a no")] = ""
 
     @model_validator(mode="after")
-    def _reasoned(self) -> "Deciding":
+    def _reasoned(self) -> "Answering":
         if self.accepted == bool(self.reason):
             raise ValueError("a no needs a reason, a yes has none")
         return self
 
 
-class CoverAnswerIn(Deciding):
+class Deciding(Answering):
+    """The decision on a claim, and the day it was taken; an insurer's refusal is told within the days law sets."""
+
+    decided_on: Day | None = None
+
+
+class CoverAnswerIn(Answering):
     """The answer to a cover request: how much is guaranteed (needed where the answer names it), on which conditions."""
 
     cover_id: Code
@@ -41,7 +47,7 @@ class CoverAnswerIn(Deciding):
         )
 
 
-class ConfirmationIn(Deciding):
+class ConfirmationIn(Answering):
     """The partner's word on one filed drawdown; a no strikes it off the list."""
 
     facility_id: Code

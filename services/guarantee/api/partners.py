@@ -28,7 +28,7 @@ from services.guarantee.api.partner_bodies import (
     QueryIn,
     RecoveryIn,
 )
-from services.guarantee.commands import claims, partner_answers
+from services.guarantee.commands import partner_answers, recovered
 from services.guarantee.commands.partner_answers import require_own_cover
 from services.guarantee.domain.claim import Claim
 from services.guarantee.domain.cover import Cover
@@ -91,7 +91,7 @@ async def decide_claim(facility_id: InPath, claim_id: InPath, body: Deciding, do
     """Accept a claim, or deny it with a reason (scope claims.decide)."""
     door.require_partner(scopes.CLAIMS_DECIDE)
     return await door.execute(
-        lambda tx: partner_answers.decide_claim(tx, facility_id, claim_id, body.reason),
+        lambda tx: partner_answers.decide_claim(tx, facility_id, claim_id, body.reason, body.decided_on),
         keys=[facility_id],
         own=lambda tx: require_own_cover(tx, facility_id, door.caller.party),
     )
@@ -136,7 +136,7 @@ async def report_recovery(facility_id: InPath, body: RecoveryIn, door: PartnerDo
     """Report what was recovered after the claim was paid; it is shared as agreed (scope reports.write)."""
     door.require_partner(scopes.REPORTS_WRITE)
     return await door.execute(
-        lambda tx: claims.report_recovery(tx, facility_id, body.loan_id, body.amount.money(), body.receipt),
+        lambda tx: recovered.report_recovery(tx, facility_id, body.loan_id, body.amount.money(), body.receipt),
         keys=[facility_id],
         own=lambda tx: require_own_cover(tx, facility_id, door.caller.party),
     )

@@ -8,9 +8,11 @@ from decimal import Decimal
 from libs.kernel.errors import NotFound
 from libs.runtime.tx import Tx
 from services.guarantee.commands.covers import bill, known_cover, known_loan, terms_of, watch_period
+from services.guarantee.commands.defence import look
 from services.guarantee.domain import change as rules
 from services.guarantee.domain.change import Change, ChangeKind, ChangeState, UpkeepTerms
-from services.guarantee.store import CHANGES, LOANS
+from services.guarantee.domain.claim import claimed
+from services.guarantee.store import CHANGES, CLAIMS, LOANS
 
 CONSENT_ENDS = "consent.ends"
 
@@ -34,11 +36,13 @@ async def propose_change(
     if endorsed is not None:
         tx.put(LOANS, changed)
         tx.publish(endorsed)
+        await look(tx, facility_id)
         return change
     terms = tx.policy(UpkeepTerms, "guarantee/upkeep")
     due = tx.date + timedelta(days=terms.terms.consent_days)
     tx.timer(CONSENT_ENDS, ref=change.change_id, key=facility_id, due=due)
     await _ask(tx, change, due)
+    await look(tx, facility_id)
     return change
 
 
@@ -58,6 +62,7 @@ async def answer_change(tx: Tx, facility_id: str, change_id: str, *, consented: 
     if now.maturity != loan.maturity:
         watch_period(tx, now, await terms_of(tx, await known_cover(tx, facility_id)))
         bill(tx, now, (), "")
+    await look(tx, facility_id)
     return decided
 
 
@@ -75,10 +80,11 @@ async def end_consent(tx: Tx, change_id: str, facility_id: str) -> None:
 
 
 async def warn_of_end(tx: Tx, loan_id: str, facility_id: str) -> None:
-    """The guarantee period ends soon: who claims later claims nothing."""
+    """The guarantee period ends soon: who has not claimed by then claims nothing."""
     loan, cover = await known_loan(tx, facility_id, loan_id), await known_cover(tx, facility_id)
     ends = rules.period_ends(loan, await terms_of(tx, cover))
-    event = None if ends is None else rules.expiring(loan, cover, ends)
+    in_time = claimed(await tx.of(CLAIMS, facility_id), loan_id)
+    event = None if ends is None or in_time else rules.expiring(loan, cover, ends)
     if event is not None:
         tx.publish(event, policy=tx.policy(UpkeepTerms, "guarantee/upkeep").ref)
 

@@ -9,6 +9,7 @@ from libs.kernel.money import Money
 from libs.runtime.tx import Tx
 from services.guarantee.commands.claims import cancel_clocks, give_up, known_claim, set_turn
 from services.guarantee.commands.covers import known_cover, known_loan, loan_of, terms_of
+from services.guarantee.commands.staged import wait_for_rest
 from services.guarantee.domain import claim_life as rules
 from services.guarantee.domain import loan as drawn
 from services.guarantee.domain.claim import Claim
@@ -55,7 +56,8 @@ async def pay_interim(tx: Tx, facility_id: str, claim_id: str, amount: Money, re
     paid, event = rules.pay_interim(await known_claim(tx, facility_id, claim_id), amount, receipt)
     tx.put(CLAIMS, paid)
     tx.publish(event)
-    return paid
+    await wait_for_rest(tx, paid, await terms_of(tx, await known_cover(tx, facility_id)))
+    return await known_claim(tx, facility_id, claim_id)
 
 
 async def end_turn(tx: Tx, claim_id: str, facility_id: str) -> None:

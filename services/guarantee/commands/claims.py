@@ -1,23 +1,17 @@
-"""From arrears to the last recovery: file, withdraw and settle claims, share what is recovered, end the cover.
-
-A recovery that comes while a claim is open waits for its outcome, so the split does not hang on which came first.
-"""
+"""From arrears to the outcome: file, withdraw and settle claims, share the recoveries that waited, end the cover."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from libs.events.application import LoanClosed, LoanCured, LoanOverdue, RecoveryReceived
-from libs.events.collateral import CollateralDisposed
-from libs.events.guarantee import RecoveryShared
-from libs.kernel.errors import Invalid, NotFound, Refused
+from libs.events.application import LoanClosed, LoanCured, LoanOverdue
+from libs.kernel.errors import NotFound
 from libs.kernel.money import Money
 from libs.runtime.tx import Tx
 from services.guarantee.commands.caps import book_of, give_cap_back, use_cap
 from services.guarantee.commands.cash import owe_behind
 from services.guarantee.commands.covers import (
-    cover_of,
     is_suspended,
     known_cover,
     known_loan,
@@ -25,24 +19,27 @@ from services.guarantee.commands.covers import (
     release_when_over,
     terms_of,
 )
-from services.guarantee.commands.ledger import enter_costs, enter_interest
+from services.guarantee.commands.ledger import enter_interest
 from services.guarantee.commands.payouts import wait_for_year
 from services.guarantee.commands.records import keep_loan, note
+from services.guarantee.commands.recovered import share
+from services.guarantee.commands.staged import DUE, REST_DUE, wait_for_rest
 from services.guarantee.domain import cap as caps
 from services.guarantee.domain import claim as rules
 from services.guarantee.domain.agreement import Agreement
 from services.guarantee.domain.cap import CapBook
 from services.guarantee.domain.claim import Claim, ClaimState
-from services.guarantee.domain.claim_life import PAYMENT
+from services.guarantee.domain.claim_life import PAYMENT, REFUSAL, first_paid
 from services.guarantee.domain.claim_life import missed as late
 from services.guarantee.domain.claim_rules import Basis, ClaimFault, Demand, fault_of, files_itself, loss_today
 from services.guarantee.domain.cover import Cover
 from services.guarantee.domain.health import with_denial, with_payment, with_recovery
-from services.guarantee.domain.loan import CoveredLoan, claimable_on, notify_loss, share_recovery
+from services.guarantee.domain.law import LawTerms, pay_by, refusal_by
+from services.guarantee.domain.loan import CoveredLoan, claimable_on, notify_loss
 from services.guarantee.domain.terms import Contact
 from services.guarantee.store import CLAIMS, LOANS, take_turn
 
-CLAIM_DUE, PAYMENT_DUE = "claim.due", "claim.payment"
+CLAIM_DUE, PAYMENT_DUE = "claim.due", DUE
 NOTICE_DUE, TURN_ENDS, INTERIM_DUE = "claim.notice", "claim.turn", "claim.interim"
 
 
@@ -108,19 +105,28 @@ async def accept_claim(tx: Tx, facility_id: str, claim_id: str) -> None:
     agreement = await terms_of(tx, cover)
     # A claim filed while a day is being opened may be answered before the date has moved; it is never answered earlier.
     on = max(tx.date, claim.filed_on)
-    accepted, event = rules.accept_claim(claim, on, agreement.pay_working_days, tx.calendar)
+    law = tx.policy(LawTerms, "guarantee/law")
+    accepted, event = rules.accept_claim(claim, pay_by(agreement, on, tx.calendar, law.terms))
     tx.put(CLAIMS, accepted)
     tx.publish(event)
     tx.cancel_timer(TURN_ENDS, ref=claim_id)
     tx.timer(PAYMENT_DUE, ref=claim_id, key=claim.facility_id, due=event.pay_by)
+    await wait_for_rest(tx, accepted, agreement)
 
 
-async def deny_claim(tx: Tx, facility_id: str, claim_id: str, reason: str) -> None:
-    """The partner will not pay: loss and recoveries stay with the bank, once it cannot appeal any more."""
+async def deny_claim(tx: Tx, facility_id: str, claim_id: str, reason: str, decided_on: date | None = None) -> None:
+    """The partner will not pay: loss and recoveries stay with the bank, once it cannot appeal any more.
+
+    Where it says when it `decided`, a notice that comes later than law allows is told as a deadline missed.
+    """
     claim = await known_claim(tx, facility_id, claim_id)
     if claim.state is ClaimState.WITHDRAWN:
         return
     agreement = await terms_of(tx, await known_cover(tx, facility_id))
+    law = tx.policy(LawTerms, "guarantee/law")
+    notice_by = None if decided_on is None else refusal_by(agreement, decided_on, law.terms)
+    if notice_by is not None and tx.date > notice_by:
+        tx.publish(late(claim, REFUSAL, agreement.partner_id, notice_by), policy=law.ref)
     appeal_by = rules.days_from(tx.date, agreement.claims.appeal_days or None)
     denied, event = rules.deny_claim(claim, reason, appeal_by)
     tx.put(CLAIMS, denied)
@@ -178,50 +184,21 @@ async def miss_payment(tx: Tx, facility_id: str, claim_id: str, asked_on: date) 
     if claim.state is ClaimState.WITHDRAWN:
         return
     terms = tx.policy(rules.ClaimTerms, "guarantee/claim")
-    missed, outcome = rules.miss_payment(claim, asked_on, tx.calendar, terms.terms)
+    cover = await known_cover(tx, facility_id)
+    in_part = first_paid(claim, (await terms_of(tx, cover)).claims)
+    missed, outcome = rules.miss_payment(claim, asked_on, tx.calendar, terms.terms, in_part=in_part)
     tx.put(CLAIMS, missed)
     if not claim.rechecks and claim.pay_by is not None:
-        cover = await known_cover(tx, facility_id)
         tx.publish(late(claim, PAYMENT, cover.partner, claim.pay_by), policy=terms.ref)
     match outcome:
         case rules.PaymentLate(ask_on=day):
             tx.timer(PAYMENT_DUE, ref=claim_id, key=claim.facility_id, due=day)
+        case None:
+            pass
         case _:
             tx.publish(outcome, policy=terms.ref)
             cancel_clocks(tx, claim_id)
             await give_up(tx, missed)
-
-
-async def share_or_hold_recovery(tx: Tx, event: RecoveryReceived) -> None:
-    """Money was recovered: shared if the partners paid, held back while a claim is open, else all the bank's."""
-    loan = await loan_of(tx, event.facility_id, event.loan_id)
-    if loan is None:
-        return
-    claims = await tx.of(CLAIMS, event.facility_id)
-    if rules.claim_open(claims, loan.loan_id) is not None:
-        tx.put(LOANS, replace(loan, waiting=(*loan.waiting, event.amount)))
-    elif (paid := rules.claim_paid(claims, loan.loan_id)) is not None:
-        await _share_out(tx, loan, paid, event.amount)
-
-
-async def report_recovery(tx: Tx, facility_id: str, loan_id: str, amount: Money, receipt: str) -> CoveredLoan:
-    """The partner recovered money after it paid: shared like any recovery; raises Refused before, or for it twice."""
-    loan = await known_loan(tx, facility_id, loan_id)
-    paid = rules.claim_paid(await tx.of(CLAIMS, facility_id), loan_id)
-    if paid is None:
-        raise Refused("claim_not_paid", f"nothing was paid on {loan_id}, so nothing is the partner's to recover")
-    if receipt in loan.reported:
-        raise Refused("receipt_counted", f"{receipt} was reported before")
-    if amount.currency != loan.currency:
-        raise Invalid("currency_mismatch", f"{loan_id} is in {loan.currency}")
-    return await _share_out(tx, replace(loan, reported=(*loan.reported, receipt)), paid, amount)
-
-
-async def note_sale(tx: Tx, event: CollateralDisposed) -> None:
-    """Security was sold: what the sale cost came first, and stands so in the recovery book."""
-    cover = await cover_of(tx, event.facility_id)
-    if cover is not None and event.costs:
-        enter_costs(tx, cover, event.costs)
 
 
 async def close_loan(tx: Tx, event: LoanClosed) -> None:
@@ -264,7 +241,7 @@ def set_turn(tx: Tx, claim: Claim) -> None:
 
 def cancel_clocks(tx: Tx, claim_id: str) -> None:
     """The claim has its outcome: nobody's days run any more."""
-    for kind in (TURN_ENDS, INTERIM_DUE, PAYMENT_DUE):
+    for kind in (TURN_ENDS, INTERIM_DUE, PAYMENT_DUE, REST_DUE):
         tx.cancel_timer(kind, ref=claim_id)
 
 
@@ -320,16 +297,6 @@ def _send(tx: Tx, claim: Claim, partner: str) -> None:
     tx.call("partner.claim", key=claim.facility_id, reference=claim.claim_id, request=request)
 
 
-async def _share_out(tx: Tx, loan: CoveredLoan, paid: Claim, amount: Money) -> CoveredLoan:
-    cover = await known_cover(tx, loan.facility_id)
-    agreement = await terms_of(tx, cover)
-    shared, body = _share(loan, paid, cover, agreement, amount)
-    tx.put(LOANS, shared)
-    tx.publish(body)
-    await note(tx, agreement, lambda record: with_recovery(record, body.parts))
-    return shared
-
-
 def _give_notice(tx: Tx, agreement: Agreement, loan: CoveredLoan) -> CoveredLoan:
     """A partner that calls us finds the notice among its events at once; for another one a person gives it in time."""
     if agreement.contact is Contact.PARTNER_CALLS:
@@ -340,13 +307,6 @@ def _give_notice(tx: Tx, agreement: Agreement, loan: CoveredLoan) -> CoveredLoan
     due = (loan.overdue_since or tx.date) + timedelta(days=days)
     tx.timer(NOTICE_DUE, ref=loan.loan_id, key=loan.facility_id, due=due)
     return loan
-
-
-def _share(
-    loan: CoveredLoan, paid: Claim, cover: Cover, agreement: Agreement, amount: Money
-) -> tuple[CoveredLoan, RecoveryShared]:
-    ratio = rules.loss_ratio(paid, cover)
-    return share_recovery(loan, paid.parts, ratio, agreement.liability.recovery_rank, amount)
 
 
 async def _drop_claim(tx: Tx, loan: CoveredLoan) -> None:
@@ -370,7 +330,7 @@ async def _end_claim(tx: Tx, claim: Claim) -> None:
     waiting, loan = loan.waiting, replace(loan, waiting=())
     if claim.state is ClaimState.PAID:
         for amount in waiting:
-            loan, event = _share(loan, claim, cover, agreement, amount)
+            loan, event = share(loan, claim, cover, agreement, amount)
             tx.publish(event)
             parts = event.parts
             await note(tx, agreement, lambda record, parts=parts: with_recovery(record, parts))  # type: ignore[misc]

@@ -12,7 +12,8 @@ from libs.events.guarantee import PremiumDue
 from libs.kernel.errors import NotFound
 from libs.kernel.money import Money
 from libs.runtime.tx import Tx
-from services.guarantee.commands.records import keep_loan, note
+from services.guarantee.commands.payouts import surcharge_on
+from services.guarantee.commands.records import keep_loan, note, note_use
 from services.guarantee.domain import change as changes
 from services.guarantee.domain import loan as drawn
 from services.guarantee.domain import premium
@@ -27,12 +28,13 @@ from services.guarantee.domain.cover import (
     CoverTerms,
     ask_partner,
     drop_cover,
-    expire_hold,
     hold_cover,
+    present,
     release_cover,
     settle_answer,
 )
 from services.guarantee.domain.health import throttled
+from services.guarantee.domain.law import LawTerms, under_law
 from services.guarantee.domain.loan import CoveredLoan
 from services.guarantee.domain.suspension import suspended
 from services.guarantee.domain.terms import BindTiming, Contact
@@ -67,25 +69,16 @@ async def note_refusal(tx: Tx, event: ApplicationRefused) -> None:
         await settle(tx, cover, dropped, events)
 
 
-async def take_cover_answer(tx: Tx, facility_id: str, answer: CoverAnswer) -> None:
-    """The partner answered: the cover binds within terms or is refused, and the hold becomes what was guaranteed."""
+async def weigh_answer(tx: Tx, cover: Cover, answer: CoverAnswer) -> tuple[Cover, tuple[Any, ...], str]:
+    """What becomes of the cover by the partner's answer, the events of it, and the policy; nothing is saved yet."""
     await take_turn(tx)
-    cover = await known_cover(tx, facility_id)
     agreement = await terms_of(tx, cover)
     terms = tx.policy(CoverTerms, "guarantee/cover")
     if answer.accepted and await is_suspended(tx, cover.agreement):
         answer = replace(answer, accepted=False, reason="agreement_suspended")
     settled, events = settle_answer(cover, agreement, answer, terms.terms)
     tx.cancel_timer(HOLD_EXPIRES, ref=cover.cover_id)
-    await settle(tx, cover, settled, events, policy=terms.ref)
-
-
-async def expire(tx: Tx, cover_id: str, facility_id: str) -> None:
-    """The partner's days to answer are over: what is still only held goes back."""
-    cover = await known_cover(tx, facility_id)
-    if cover.cover_id == cover_id:
-        expired, events = expire_hold(cover)
-        await settle(tx, cover, expired, events)
+    return settled, events, terms.ref
 
 
 async def activate_cover(tx: Tx, event: LoanDisbursed) -> None:
@@ -97,7 +90,8 @@ async def activate_cover(tx: Tx, event: LoanDisbursed) -> None:
     file = await file_of(tx, event.facility_id)
     active, loan, activated = drawn.activate_cover(cover, event, agreement, tx.date, file.pd)
     terms = tx.policy(premium.PremiumTerms, "guarantee/premium")
-    loan, dues = premium.charge_premium(loan, cover, agreement, tx.date, terms.terms)
+    surcharge = await surcharge_on(tx, agreement)
+    loan, dues = premium.charge_premium(loan, cover, agreement, tx.date, terms.terms, surcharge)
     await keep_loan(tx, agreement, None, loan)
     await settle(tx, cover, active, (activated,))
     bill(tx, loan, dues, terms.ref)
@@ -117,7 +111,7 @@ def bill(tx: Tx, loan: CoveredLoan, dues: tuple[PremiumDue, ...], policy: str) -
 
 
 def watch_period(tx: Tx, loan: CoveredLoan, agreement: Agreement) -> None:
-    """Set the day on which the bank is warned that the guarantee period ends, where one was agreed."""
+    """Set the day on which the bank is warned that the guarantee period ends, where it has one."""
     ends = changes.period_ends(loan, agreement)
     if ends is not None:
         terms = tx.policy(changes.UpkeepTerms, "guarantee/upkeep").terms
@@ -218,7 +212,7 @@ async def release_when_over(tx: Tx, cover: Cover) -> None:
 
 async def cover_of(tx: Tx, facility_id: str) -> Cover | None:
     """The facility's cover, or None while it is undecided."""
-    return next(iter(await tx.of(COVERS, facility_id)), None)
+    return present(await tx.of(COVERS, facility_id))
 
 
 async def known_cover(tx: Tx, facility_id: str) -> Cover:
@@ -230,8 +224,9 @@ async def known_cover(tx: Tx, facility_id: str) -> Cover:
 
 
 async def terms_of(tx: Tx, cover: Cover) -> Agreement:
-    """The version of the agreement that the cover was asked for under."""
-    return await tx.get(AGREEMENTS, cover.terms)
+    """The version of the agreement that the cover was asked for under, with what law adds to it."""
+    agreed = await tx.get(AGREEMENTS, cover.terms)
+    return under_law(agreed, tx.policy(LawTerms, "guarantee/law").terms)
 
 
 async def is_suspended(tx: Tx, code: str) -> bool:
@@ -271,14 +266,23 @@ async def settle(tx: Tx, before: Cover, after: Cover, events: tuple[Any, ...] = 
     await move(tx, after.lines, before.holding, after.holding)
     for body in events:
         tx.publish(body, policy=policy)
+    if after.holding.bound != before.holding.bound:
+        await note_use(tx, after.agreement, after.currency)
 
 
 async def hold(
-    tx: Tx, file: CoverFile, agreement: Agreement, amount: Money, premium_rate: Decimal | None = None
+    tx: Tx,
+    file: CoverFile,
+    agreement: Agreement,
+    amount: Money,
+    premium_rate: Decimal | None = None,
+    *,
+    granted: bool = False,
 ) -> str:
     """Take capacity for the cover and go on with it; the code of what left no room, empty when it was taken.
 
-    The turn must have been taken. `premium_rate` is a quote's, None where the agreement's own holds.
+    The turn must have been taken. `premium_rate` is a quote's, None where the agreement's own holds; once the facility
+    is `granted`, the partner is asked at once whatever its agreement says.
     """
     adoption = await adoption_of(tx, agreement, file.branch)
     limits = tx.policy(LimitTerms, "guarantee/limits")
@@ -305,7 +309,7 @@ async def hold(
     if reason:
         return reason
     lines = tuple(bound.line for bound in bounds)
-    cover, reserved = hold_cover(file, agreement, amount, tx.new_id("cover"), lines, premium_rate)
+    cover, reserved = hold_cover(file, agreement, amount, tx.new_id("cover"), lines, premium_rate, granted=granted)
     if cover.asked and agreement.binding.timing is BindTiming.BEFORE_APPROVAL:
         tx.publish(ask_partner(cover), policy=limits.ref)
     cover = replace(cover, asked_on=tx.date if cover.asked else None)
@@ -322,7 +326,8 @@ async def ask(tx: Tx, cover: Cover, agreement: Agreement) -> None:
     A partner that calls us finds the request among its open ones.
     """
     if agreement.binding.timing is BindTiming.FILED:
-        await take_cover_answer(tx, cover.facility_id, ACCEPTED)
+        bound, events, policy = await weigh_answer(tx, cover, ACCEPTED)
+        await settle(tx, cover, bound, events, policy=policy)
         return
     if agreement.binding.hold_days:
         due = tx.date + timedelta(days=agreement.binding.hold_days)

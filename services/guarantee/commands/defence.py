@@ -10,6 +10,7 @@ from libs.kernel.money import Money
 from libs.runtime.tx import Tx
 from services.guarantee.commands import claim_life, covers
 from services.guarantee.commands.covers import known_loan, loan_of
+from services.guarantee.commands.staged import DECREE, note_decree
 from services.guarantee.domain.cover import Cover
 from services.guarantee.domain.defence import (
     DefenceTerms,
@@ -113,6 +114,8 @@ async def prove(tx: Tx, facility_id: str, loan_id: str, duty: str) -> Proof:
     )
     proof = await tx.find(PROOFS, proof.proof_id) or proof
     tx.put(PROOFS, proof)
+    if duty == DECREE:
+        await note_decree(tx, facility_id, loan_id)
     await look(tx, facility_id)
     return proof
 

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from libs.events.application import FacilityGranted
 from libs.runtime.tx import Tx
-from services.guarantee.commands.covers import ask, cover_of, is_suspended, known_cover, settle, terms_of
+from services.guarantee.commands.binding import turn_away
+from services.guarantee.commands.covers import ask, cover_of, is_suspended, known_cover, terms_of
 from services.guarantee.domain import notice
 from services.guarantee.domain.cover import Cover, CoverState, ask_partner, turn_down
+from services.guarantee.domain.guarantors import check_backed
 from services.guarantee.domain.undertaking import lacking
 from services.guarantee.store import COVERS, UNDERTAKINGS, take_turn
 
@@ -21,7 +23,7 @@ async def ask_to_bind(tx: Tx, event: FacilityGranted) -> None:
     await take_turn(tx)
     if await is_suspended(tx, cover.agreement):
         refused, events = turn_down(cover, "agreement_suspended")
-        await settle(tx, cover, refused, events)
+        await turn_away(tx, cover, refused, events)
         return
     asked = replace(cover, asked=True, asked_on=tx.date)
     tx.put(COVERS, asked)
@@ -33,8 +35,9 @@ async def issue_notice(tx: Tx, facility_id: str, number: str) -> Cover:
     """The guarantor's disbursement notice is here: as far as the cover goes, the money may be paid."""
     cover = await known_cover(tx, facility_id)
     agreement = await terms_of(tx, cover)
-    missing = lacking(agreement, await tx.of(UNDERTAKINGS, facility_id))
-    noticed, event = notice.issue_notice(cover, agreement, number, missing)
+    undertakings = await tx.of(UNDERTAKINGS, facility_id)
+    noticed, event = notice.issue_notice(cover, agreement, number, lacking(agreement, undertakings))
+    check_backed(agreement.liability.guarantors, undertakings, cover.amount)
     tx.put(COVERS, noticed)
     tx.publish(event)
     return noticed

@@ -10,13 +10,17 @@ from libs.kernel.errors import Invalid, NotFound, Refused
 from libs.kernel.money import Money
 from libs.runtime.parties import BulkResult, each_row
 from libs.runtime.tx import Tx
-from services.guarantee.commands import agreements, claim_life, claims, covers
+from services.guarantee.commands import agreements, binding, claim_life, claims, covers
 from services.guarantee.domain.agreement import Agreement, Partner, version_ref
 from services.guarantee.domain.capacity import Exposure
 from services.guarantee.domain.claim import Claim, ClaimState
 from services.guarantee.domain.cover import Cover, CoverAnswer
 from services.guarantee.domain.terms import Contact
-from services.guarantee.store import AGREEMENTS, COVERS
+from services.guarantee.store import AGREEMENTS
+
+_OWN_SQL = """
+SELECT facility_id FROM covers WHERE partner = $1 AND facility_id = ANY($2) AND state NOT IN ('refused', 'withdrawn')
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +34,10 @@ class Confirmation:
 
 async def require_own_cover(tx: Tx, facility_id: str, party: str) -> None:
     """A partner (`party`, empty for the bank) sees its own covers only; raises NotFound."""
-    if party and not any(cover.partner == party for cover in await tx.of(COVERS, facility_id)):
+    if not party:
+        return
+    cover = await covers.cover_of(tx, facility_id)
+    if cover is None or cover.partner != party:
         raise NotFound("no_cover", facility_id)
 
 
@@ -55,14 +62,14 @@ async def answer_cover(tx: Tx, facility_id: str, cover_id: str, answer: CoverAns
     await _require_calling(tx, cover)
     if answer.guaranteed is not None and answer.guaranteed.currency != cover.currency:
         raise Invalid("currency_mismatch", f"{cover_id} is in {cover.currency}")
-    await covers.take_cover_answer(tx, facility_id, answer)
+    await binding.take_cover_answer(tx, facility_id, cover_id, answer)
     return await covers.known_cover(tx, facility_id)
 
 
 async def confirm_batch(tx: Tx, party: str, rows: Sequence[Confirmation]) -> BulkResult:
     """Confirm filed drawdowns or strike them off, each for itself; only the partner's own facilities are locked."""
     named = sorted({row.facility_id for row in rows})
-    found = await tx.sql("SELECT facility_id FROM covers WHERE partner = $1 AND facility_id = ANY($2)", party, named)
+    found = await tx.sql(_OWN_SQL, party, named)
     own = {row["facility_id"] for row in found}
     await tx.unit.lock(own)
 
@@ -82,11 +89,15 @@ async def report_exposures(tx: Tx, rows: Sequence[Exposure]) -> BulkResult:
     return await each_row(rows, lambda row: agreements.report_exposure(tx, row))
 
 
-async def decide_claim(tx: Tx, facility_id: str, claim_id: str, denied_for: str) -> Claim:
-    """The partner accepts a claim, or denies it with a reason."""
+async def decide_claim(
+    tx: Tx, facility_id: str, claim_id: str, denied_for: str, decided_on: date | None = None
+) -> Claim:
+    """The partner accepts a claim, or denies it with a reason; raises Invalid for a decision of a day to come."""
     await _open_claim(tx, facility_id, claim_id)
+    if decided_on is not None and decided_on > tx.date:
+        raise Invalid("decided_in_future", f"today is {tx.date}")
     if denied_for:
-        await claims.deny_claim(tx, facility_id, claim_id, denied_for)
+        await claims.deny_claim(tx, facility_id, claim_id, denied_for, decided_on)
     else:
         await claims.accept_claim(tx, facility_id, claim_id)
     return await claims.known_claim(tx, facility_id, claim_id)

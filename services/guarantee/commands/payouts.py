@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from decimal import Decimal
 
 from libs.kernel.money import Money
 from libs.runtime.tx import Tx
@@ -39,9 +40,19 @@ async def wait_for_year(tx: Tx, agreement: Agreement, claim: Claim) -> date | No
         tx.put(PAYOUTS, Payout(claim_id=claim.claim_id, facility_id=claim.facility_id, book_id=book.book_id))
         return None
     assert cap is not None, agreement.ref  # noqa: S101 - without a cap every claim finds room
+    tx.put(PAYOUT_BOOKS, replace(book, crossed=True))
     event = rules.defer(book, cap, claim, agreement.partner_id, tx.date, tx.calendar)
     tx.publish(event)
     return event.until
+
+
+async def surcharge_on(tx: Tx, agreement: Agreement) -> Decimal:
+    """The part by which this year's premiums are higher, for years in which payouts crossed their line."""
+    if agreement.payout is None or not agreement.payout.surcharge:
+        return Decimal(0)
+    books = await tx.of(PAYOUT_BOOKS, agreement.code)
+    crossed = [int(book.book_id.rpartition("/")[2]) for book in books if book.crossed]
+    return rules.surcharge_on(agreement.payout, crossed, tx.date.year)
 
 
 async def give_back(tx: Tx, claim: Claim) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from libs.events.application import LoanClosed
 from libs.runtime.tx import Tx
 from services.guarantee.commands.covers import bill, known_cover, known_loan, loan_of, terms_of
+from services.guarantee.commands.payouts import surcharge_on
 from services.guarantee.commands.records import note
 from services.guarantee.domain import premium
 from services.guarantee.domain.claim import claim_paid
@@ -19,7 +20,9 @@ async def charge_next(tx: Tx, loan_id: str, facility_id: str) -> None:
     if loan.closed or claim_paid(await tx.of(CLAIMS, facility_id), loan_id) is not None:
         return
     terms = tx.policy(premium.PremiumTerms, "guarantee/premium")
-    charged, dues = premium.charge_next(loan, cover, await terms_of(tx, cover), tx.date, terms.terms)
+    agreement = await terms_of(tx, cover)
+    surcharge = await surcharge_on(tx, agreement)
+    charged, dues = premium.charge_next(loan, cover, agreement, tx.date, terms.terms, surcharge)
     if dues:  # nothing is guaranteed any longer, or less than a cent is due: no further period is looked at
         tx.put(LOANS, charged)
         bill(tx, charged, dues, terms.ref)

@@ -16,10 +16,10 @@ from services.guarantee.commands.caps import note_balance
 from services.guarantee.commands.ledger import enter_balance
 from services.guarantee.commands.payouts import note_income
 from services.guarantee.domain import suspension as pauses
-from services.guarantee.domain.agreement import Agreement
+from services.guarantee.domain.agreement import Agreement, in_force
 from services.guarantee.domain.health import TrackRecord, judge, new_record, value_of
 from services.guarantee.domain.loan import CoveredLoan
-from services.guarantee.store import LOANS, RECORDS, SUSPENSIONS, take_turn
+from services.guarantee.store import AGREEMENTS, LOANS, RECORDS, SUSPENSIONS, bound_amount, take_turn
 
 
 async def keep_loan(tx: Tx, agreement: Agreement, before: CoveredLoan | None, after: CoveredLoan) -> None:
@@ -78,6 +78,15 @@ async def note(tx: Tx, agreement: Agreement, change: Callable[[TrackRecord], Tra
         row, reinstated = pauses.reinstate(last, code=code, reason=reason, by=by, on=tx.date)
         tx.put(SUSPENSIONS, row)
         tx.publish(reinstated, key=partner)
+
+
+async def note_use(tx: Tx, code: str, currency: str) -> None:
+    """What covers hold under the agreement has changed: how full it is may warn, throttle, suspend or reinstate."""
+    agreement = in_force(await tx.of(AGREEMENTS, code), tx.date)
+    if agreement is None or agreement.use is None:
+        return
+    capacity, bound = agreement.capacity, await bound_amount(tx, code, currency)
+    await note(tx, agreement, lambda record: replace(record, bound=bound, capacity=capacity))
 
 
 def _in_arrears(loan: CoveredLoan) -> Money:

@@ -1,6 +1,7 @@
 """Find a partner for a request that names none: quotes where agreements allow it, then the best that can bind.
 
-An agreement suspended, changed or filled up between a quote and the choice is passed over for the next.
+An agreement suspended, changed or filled up between a quote and the choice is passed over for the next, and so is a
+partner that declines what it was chosen for.
 """
 
 from __future__ import annotations
@@ -14,10 +15,19 @@ from libs.runtime.tx import Tx
 from services.guarantee.commands.covers import adoption_of, hold, is_suspended
 from services.guarantee.commands.packs import judge_request, refusing_pack
 from services.guarantee.domain import routing as rules
-from services.guarantee.domain.agreement import Agreement, in_force
-from services.guarantee.domain.cover import CoverFile, CoverTerms, cover_wanted, refuse_cover, why_not_eligible
+from services.guarantee.domain.agreement import Agreement, hold_for, in_force
+from services.guarantee.domain.cover import Cover, CoverFile, CoverTerms, cover_wanted, refuse_cover, why_not_eligible
 from services.guarantee.domain.routing import Offer, OfferState, Quote, Routing, RoutingTerms
-from services.guarantee.store import AGREEMENTS, COVERS, FILES, RECORDS, ROUTINGS, agreements_in_force, take_turn
+from services.guarantee.store import (
+    AGREEMENTS,
+    COVERS,
+    FILES,
+    RECORDS,
+    ROUTINGS,
+    agreements_in_force,
+    drew_before,
+    take_turn,
+)
 
 QUOTES_END = "quotes.end"
 
@@ -81,6 +91,38 @@ async def end_quotes(tx: Tx, ref: str, facility_id: str) -> None:
     await _choose(tx, heard)
 
 
+async def searched(tx: Tx, facility_id: str) -> bool:
+    """Whether the partner was found by a search, so that there may be a next one."""
+    return await tx.find(ROUTINGS, facility_id) is not None
+
+
+async def go_on(tx: Tx, declined: Cover, reason: str) -> bool:
+    """The chosen partner does not stand for it: take the next best offer; False when none is left that fits.
+
+    After the approval another partner must stand for no less than the first one was to. The turn must have been taken.
+    """
+    routing, file = await tx.get(ROUTINGS, declined.facility_id), await tx.get(FILES, declined.facility_id)
+    chosen = next((offer for offer in routing.offers if offer.state is OfferState.CHOSEN), None)
+    amount = cover_wanted(file)
+    if chosen is None or amount is None:
+        return False
+    least = await _approved(tx, declined.facility_id, amount)
+    return await _take_best(tx, rules.passed_over(routing, chosen, reason), file, amount, least=least)
+
+
+async def _approved(tx: Tx, facility_id: str, amount: Money) -> Money | None:
+    """What partners were to stand for when the facility was approved; None while it is not.
+
+    Who binds only after the approval is asked only then, so the first of them to be asked is what was approved on.
+    """
+    found = []
+    for cover in await tx.of(COVERS, facility_id):
+        terms = await tx.find(AGREEMENTS, cover.terms)
+        if terms is not None and cover.asked and terms.binding.before_disbursement:
+            found.append(hold_for(terms, amount))
+    return min(found, default=None)
+
+
 async def why_not(tx: Tx, file: CoverFile, amount: Money, agreement: Agreement) -> str:
     """The code of what rules a request out under this agreement; empty when capacity may be looked for."""
     terms = tx.policy(CoverTerms, "guarantee/cover")
@@ -88,6 +130,8 @@ async def why_not(tx: Tx, file: CoverFile, amount: Money, agreement: Agreement) 
     reason = why_not_eligible(file, amount, agreement, adoption, terms.terms)
     if reason or await is_suspended(tx, agreement.code):
         return reason or "agreement_suspended"
+    if agreement.eligibility.first_not_rollover and file.renews and not await drew_before(tx, file, agreement.code):
+        return "first_loan_is_rollover"
     judgement = await judge_request(tx, file, agreement, amount)
     return "" if judgement is None else judgement.reason
 
@@ -120,19 +164,33 @@ async def _choose(tx: Tx, routing: Routing) -> None:
     if amount is None:  # the application was refused meanwhile
         tx.put(ROUTINGS, replace(routing, closed=True))
         return
-    for offer in rules.ranked(routing.offers):
-        agreement = in_force(await tx.of(AGREEMENTS, offer.agreement), tx.date)
-        if agreement is None or agreement.ref != offer.terms:
-            reason = "terms_changed"
-        else:
-            rate = offer.premium_rate if offer.state is OfferState.QUOTED else None
-            reason = await why_not(tx, file, amount, agreement) or await hold(tx, file, agreement, amount, rate)
-        if not reason:
-            tx.put(ROUTINGS, rules.chosen(routing, offer))
-            return
-        pack = await refusing_pack(tx, file.facility_id, offer.agreement)
-        routing = rules.passed_over(routing, offer, reason, pack)
-    tx.put(ROUTINGS, replace(routing, closed=True))
+    if await _take_best(tx, routing, file, amount):
+        return
     cover, refused = refuse_cover(file, amount, tx.new_id("cover"), "no_agreement_fits")
     tx.put(COVERS, cover)
     tx.publish(refused, policy=routing.policy)
+
+
+async def _take_best(tx: Tx, routing: Routing, file: CoverFile, amount: Money, *, least: Money | None = None) -> bool:
+    """Take the best offer that still fits, or none; with `least` the facility is granted and needs so much of it."""
+    for offer in rules.ranked(routing.offers):
+        reason = await _why_not_taken(tx, offer, file, amount, least)
+        if not reason:
+            tx.put(ROUTINGS, rules.chosen(routing, offer))
+            return True
+        pack = await refusing_pack(tx, file.facility_id, offer.agreement)
+        routing = rules.passed_over(routing, offer, reason, pack)
+    tx.put(ROUTINGS, replace(routing, closed=True))
+    return False
+
+
+async def _why_not_taken(tx: Tx, offer: Offer, file: CoverFile, amount: Money, least: Money | None) -> str:
+    """Hold what the offer stands for; the code of what speaks against it, empty when it was taken."""
+    agreement = in_force(await tx.of(AGREEMENTS, offer.agreement), tx.date)
+    if agreement is None or agreement.ref != offer.terms:
+        return "terms_changed"
+    if least is not None and hold_for(agreement, amount) < least:
+        return "less_than_approved"
+    rate = offer.premium_rate if offer.state is OfferState.QUOTED else None
+    granted = least is not None
+    return await why_not(tx, file, amount, agreement) or await hold(tx, file, agreement, amount, rate, granted=granted)

@@ -66,9 +66,11 @@ async def note_closing(tx: Tx, event: LoanClosed) -> None:
         await release(tx, event.facility_id)
 
 
-async def release(tx: Tx, facility_id: str) -> None:
-    """Nothing is owed, or nothing was ever granted: nobody stands for it any longer."""
+async def release(tx: Tx, facility_id: str, creditor: str = "") -> None:
+    """Nothing is owed, or nothing was ever granted: nobody stands for it any longer, towards `creditor` or anybody."""
     for one in await tx.of(UNDERTAKINGS, facility_id):
+        if creditor not in ("", one.creditor):
+            continue
         over = rules.released(one, tx.date)
         if over != one:
             tx.put(UNDERTAKINGS, over)

@@ -37,6 +37,7 @@ from services.guarantee.domain.terms import (
     PremiumRules,
     Signature,
     Trigger,
+    UseTrigger,
 )
 
 RESERVED = "any"
@@ -64,7 +65,8 @@ class Agreement:
 
     Fractions (`share_max`, `bank_share_min`, `premium_rate` a year) are 0 to 1. `share_max` bounds what the partners
     together guarantee of a loan amount. `claim_wait_days` are calendar days from the first day past due; on the last
-    of them the claim is filed. `pay_working_days` run from the day the claim was accepted. `direct` is the party that
+    of them the claim is filed. `pay_working_days` run from the day the claim was accepted; 0 means that none were
+    agreed, and an insurer has the days that law gives it. `direct` is the party that
     pays the bank, the first partner named unless said.
     """
 
@@ -98,6 +100,7 @@ class Agreement:
     cap: Cap | None = None
     triggers: tuple[Trigger, ...] = ()
     arrears: ArrearsTrigger | None = None
+    use: UseTrigger | None = None
     adopting: Adopting = Adopting.EVERY_BRANCH
     contact: Contact = Contact.WE_CALL
     premium_product: str = ""
@@ -124,9 +127,9 @@ class Agreement:
         return Sharing(shares=self.shares, layers=self.layers)
 
     @property
-    def watched(self) -> tuple[Trigger | ArrearsTrigger, ...]:
+    def watched(self) -> tuple[Trigger | ArrearsTrigger | UseTrigger, ...]:
         """All that its partner is measured by."""
-        return self.triggers if self.arrears is None else (*self.triggers, self.arrears)
+        return (*self.triggers, *(one for one in (self.arrears, self.use) if one is not None))
 
     @property
     def signed(self) -> bool:
@@ -274,10 +277,17 @@ def _check_terms(agreement: Agreement) -> None:
     if agreement.premium_rate_max is not None and agreement.premium_rate > agreement.premium_rate_max:
         raise Invalid("premium_above_ceiling", f"{agreement.code}: at most {agreement.premium_rate_max} a year")
     _check_clocks(agreement)
+    _check_roles(agreement)
+
+
+def _check_roles(agreement: Agreement) -> None:
+    """Who pays, who leads and who stands behind must be parties of the agreement."""
     legs = [leg.party for leg in agreement.legs]
     parties, payer = _parties(agreement), direct_payer(agreement)
     if payer == BANK or payer not in parties:
         raise Invalid("payer_unknown", f"{agreement.code}: {payer} is none of {sorted(parties)}")
+    if agreement.liability.recovery_lead not in parties | {BANK}:
+        raise Invalid("lead_unknown", f"{agreement.code}: {agreement.liability.recovery_lead} is none of the parties")
     behind = parties - {BANK, payer}
     if len(set(legs)) != len(legs) or not set(legs) <= behind:
         raise Invalid("legs_of_strangers", f"{agreement.code}: those behind the direct payer are {sorted(behind)}")
@@ -293,15 +303,20 @@ def _check_binding(agreement: Agreement) -> None:
         raise Invalid("filing_days_missing", f"{agreement.code}: drawdowns are filed within a number of days, or never")
     if filed and (agreement.share_source is ShareSource.ANSWER or binding.quoted):
         raise Invalid("nobody_answers", f"{agreement.code}: a batch partner answers no single request")
+    if agreement.liability.guarantors is not None and not binding.notice:
+        raise Invalid("guarantors_unchecked", f"{agreement.code}: guarantors are looked at for the disbursement notice")
     if filed and (binding.before_disbursement or binding.notice):
         raise Invalid("filed_and_awaited", f"{agreement.code}: a batch partner hears of a drawdown when it is paid out")
 
 
 def _check_clocks(agreement: Agreement) -> None:
     claims = agreement.claims
-    if bool(claims.interim_share) != (claims.interim_days is not None):
+    if claims.interim_share and claims.interim_days is None:
         raise Invalid("interim_incomplete", f"{agreement.code}: a part is paid in advance after a number of days")
-    exchanged = claims.appeal_days or claims.interim_share or claims.answer_days is not None
+    in_parts = claims.first_share < 1
+    if not claims.first_share or (claims.rest_years is not None and not in_parts):
+        raise Invalid("first_part_missing", f"{agreement.code}: a claim is paid whole, or a part at once and a rest")
+    exchanged = claims.appeal_days or claims.interim_share or claims.answer_days is not None or in_parts
     if exchanged and agreement.contact is Contact.WE_CALL:
         raise Invalid(
             "partner_does_not_call", f"{agreement.code}: queries, appeals, interim payments need our own door"

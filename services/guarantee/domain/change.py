@@ -19,6 +19,9 @@ from services.guarantee.domain.agreement import Agreement
 from services.guarantee.domain.cover import Cover
 from services.guarantee.domain.loan import CoveredLoan
 
+RATE = "rate"
+"""A higher rate costs what it adds; every other change that needs a consent can cost the whole cover."""
+
 
 @dataclass(frozen=True, slots=True)
 class UpkeepTerms:
@@ -93,7 +96,7 @@ def propose(
     if (annual_rate, maturity) == (loan.annual_rate, loan.maturity) and kind is not ChangeKind.RENEWED:
         raise Invalid("nothing_changed", f"{loan.loan_id} has these terms")
     needs = {
-        "rate": annual_rate > loan.annual_rate,
+        RATE: annual_rate > loan.annual_rate,
         "maturity": maturity != loan.maturity,
         "renewal": kind is ChangeKind.RENEWED,
     }
@@ -154,7 +157,7 @@ def refuse(change: Change, loan: CoveredLoan, reason: str, on: date) -> tuple[Ch
 
 
 def period_ends(loan: CoveredLoan, agreement: Agreement) -> date | None:
-    """The last day of the guarantee period that was agreed, inclusive; None where none was."""
+    """The last day of the guarantee period, inclusive; None where there is none."""
     months = agreement.liability.period_months
     return None if months is None else add_months(loan.maturity, months)
 

@@ -161,10 +161,9 @@ def refuse_claim(demand: Demand, basis: Basis, fault: ClaimFault) -> ClaimRefuse
     )
 
 
-def accept_claim(claim: Claim, on: date, pay_working_days: int, calendar: Calendar) -> tuple[Claim, ClaimAccepted]:
-    """The partner accepted: it pays by the last of `pay_working_days` working days after `on`."""
+def accept_claim(claim: Claim, pay_by: date) -> tuple[Claim, ClaimAccepted]:
+    """The partner accepted: it pays by `pay_by`."""
     require_state(claim, ClaimState.FILED)
-    pay_by = calendar.add_working_days(on, pay_working_days)
     event = ClaimAccepted(
         facility_id=claim.facility_id,
         cover_id=claim.cover_id,
@@ -225,11 +224,16 @@ def loss_ratio(claim: Claim, cover: Cover) -> tuple[ShareOf, ...]:
 
 
 def miss_payment(
-    claim: Claim, on: date, calendar: Calendar, terms: ClaimTerms
-) -> tuple[Claim, PaymentLate | ClaimDenied]:
-    """No payment when asked: ask again later, and after the last time count the claim as denied."""
+    claim: Claim, on: date, calendar: Calendar, terms: ClaimTerms, *, in_part: bool = False
+) -> tuple[Claim, PaymentLate | ClaimDenied | None]:
+    """No payment when asked: ask again later, and after the last time count the claim as denied.
+
+    One that was paid `in_part`, as agreed, is never counted so: its rest stays owed.
+    """
     require_state(claim, ClaimState.ACCEPTED)
     if claim.rechecks >= terms.rechecks_max:
+        if in_part:
+            return claim, None
         return deny_claim(claim, "payment_not_received")
     later = calendar.add_working_days(on, terms.recheck_working_days)
     return replace(claim, rechecks=claim.rechecks + 1), PaymentLate(ask_on=later)

@@ -16,6 +16,7 @@ from services.guarantee.domain.sharing import BANK
 from services.guarantee.domain.terms import ClaimRules
 
 ANSWER, DECISION, INTERIM, PAYMENT, NOTICE = "answer", "decision", "interim_payment", "payment", "notice_of_loss"
+REFUSAL = "refusal_notice"
 
 
 def query_claim(claim: Claim, asked: tuple[str, ...], on: date, terms: ClaimRules) -> tuple[Claim, ClaimQueried]:
@@ -91,6 +92,11 @@ def pay_interim(claim: Claim, amount: Money, receipt: str) -> tuple[Claim, Claim
     return paid, event
 
 
+def first_paid(claim: Claim, terms: ClaimRules) -> bool:
+    """Whether a claim that is paid in two parts (F7) has its first one, so that the rest may wait."""
+    return terms.first_share < 1 and claim.interim >= claim.claimed * terms.first_share
+
+
 def require_currency(claim: Claim, amount: Money) -> None:
     """Raise Refused for money in another currency than the claim's."""
     if amount.currency != claim.currency:
@@ -115,8 +121,13 @@ def end_turn(claim: Claim, cover: Cover, on: date, terms: ClaimRules) -> tuple[C
 
 
 def miss_interim(claim: Claim, cover: Cover, share: Decimal, due: date) -> DeadlineMissed | None:
-    """The day of the payment in advance has passed; None when enough was paid, or nothing is owed any more."""
-    if claim.state not in OPEN or claim.interim >= claim.claimed * share:
+    """The day of the payment in advance has passed; None when enough was paid, or nothing is owed any more.
+
+    Where no share was agreed, what is owed is something of a claim that is still undecided (Insurance Law 25).
+    """
+    if claim.state not in OPEN or claim.interim >= claim.claimed * share > claim.claimed.zero:
+        return None
+    if not share and (claim.interim or claim.state is not ClaimState.FILED):
         return None
     return missed(claim, INTERIM, cover.partner, due)
 

@@ -18,6 +18,8 @@ from services.guarantee.domain.sharing import Loss, final_split, without_bank
 from services.guarantee.domain.terms import InSuspension, LiabilityKind
 
 EXECUTION_FAILED = "execution_failed"
+ENFORCED = "enforced-"
+"""Before the name of a security or guarantor: the document that proves its enforcement, such as `enforced-mortgage`."""
 
 
 class ClaimFault(StrEnum):
@@ -108,7 +110,19 @@ def fault_of(demand: Demand, basis: Basis) -> ClaimFault | None:
 
 def files_itself(agreement: Agreement) -> bool:
     """Whether a claim needs nothing but our own books, so that it is filed on its first day without a person."""
-    return not agreement.claims.documents and agreement.liability.kind is LiabilityKind.JOINT
+    return not agreement.claims.documents and not needed_first(agreement)
+
+
+def needed_first(agreement: Agreement) -> tuple[str, ...]:
+    """What proves that the partner's turn has come: that execution failed, that earlier ranks were enforced.
+
+    A general guarantor may refuse until execution against the debtor failed (Civil Code 687). Where an order was agreed
+    (392), whatever stands before the partner in it has been enforced; a partner not named in it comes last.
+    """
+    order = agreement.liability.enforcement_order
+    before = order[: order.index(agreement.partner_id)] if agreement.partner_id in order else order
+    failed = (EXECUTION_FAILED,) if agreement.liability.kind is LiabilityKind.GENERAL else ()
+    return (*failed, *(f"{ENFORCED}{name}" for name in before))
 
 
 def _fault_of_place(demand: Demand, basis: Basis) -> ClaimFault | None:
@@ -138,9 +152,7 @@ def _fault_of_time(demand: Demand, basis: Basis) -> ClaimFault | None:
         return ClaimFault.TOO_EARLY
     if last is not None and basis.on > last:
         return ClaimFault.TOO_LATE
-    needed = set(agreement.claims.documents)
-    if agreement.liability.kind is LiabilityKind.GENERAL:
-        needed.add(EXECUTION_FAILED)
+    needed = {*agreement.claims.documents, *needed_first(agreement)}
     shown = {*demand.documents, *(document.kind for document in demand.evidence)}
     noticed = agreement.claims.notice_days is None or loan.notified_on is not None
     return None if needed <= shown and noticed else ClaimFault.DOCUMENTS_MISSING

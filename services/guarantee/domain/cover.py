@@ -49,7 +49,8 @@ class CoverFile:
     """What other services said about one facility, in whatever order it came.
 
     `agreement` is None until the application is known and empty when no cover is wanted; `grade` is empty until rated.
-    `branch` is the organisation that took the application in, `pd` the probability of default that came with the grade.
+    `branch` is the organisation that took the application in, `pd` the probability of default that came with the grade,
+    `renews` the loan that this one is to pay off.
     """
 
     facility_id: str
@@ -66,6 +67,7 @@ class CoverFile:
     tenor_months: int = 0
     annual_rate: Decimal = Decimal(0)
     pd: Decimal = Decimal(0)
+    renews: str = ""
 
     @property
     def applicant(self) -> Applicant:
@@ -129,6 +131,12 @@ class CoverAnswer:
     conditions: tuple[str, ...] = ()
 
 
+def present(covers: tuple[Cover, ...]) -> Cover | None:
+    """The facility's cover among all it ever asked for; those that partners declined are over, the last one counts."""
+    over = (CoverState.REFUSED, CoverState.WITHDRAWN)
+    return max(covers, key=lambda one: (one.state not in over, one.asked_on or date.min, one.cover_id), default=None)
+
+
 def cover_wanted(file: CoverFile) -> Money | None:
     """The amount to cover once application and rating are both known; None while they are not, or none is wanted."""
     if not file.agreement or not file.grade or file.application_refused:
@@ -149,6 +157,7 @@ def with_application(file: CoverFile, event: ApplicationSubmitted, branch: str) 
         product=event.product,
         tenor_months=event.tenor_months,
         annual_rate=event.annual_rate,
+        renews=event.renews,
     )
 
 
@@ -183,8 +192,10 @@ def hold_cover(
     cover_id: str,
     lines: tuple[Line, ...],
     premium_rate: Decimal | None = None,
+    *,
+    granted: bool = False,
 ) -> tuple[Cover, CapacityReserved]:
-    """The capacity for the most that the partners can come to guarantee is taken."""
+    """The capacity for the most that the partners can come to guarantee is taken; `granted` it is asked for now."""
     held = hold_for(agreement, amount)
     cover = Cover(
         cover_id=cover_id,
@@ -201,7 +212,7 @@ def hold_cover(
         used=amount.zero,
         lines=lines,
         premium_rate=premium_rate,
-        asked=not agreement.binding.before_disbursement,
+        asked=granted or not agreement.binding.before_disbursement,
     )
     named = {"facility_id": cover.facility_id, "cover_id": cover_id, "agreement": agreement.code}
     return cover, CapacityReserved(**named, amount=held, bind_after_approval=not cover.asked)

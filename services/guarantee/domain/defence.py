@@ -15,11 +15,11 @@ from libs.events.guarantee import CoverEndangered, CoverMended
 from libs.kernel.calendar import add_months
 from libs.kernel.money import Money
 from services.guarantee.domain.agreement import Agreement
-from services.guarantee.domain.change import Change, ChangeState
-from services.guarantee.domain.claim_rules import EXECUTION_FAILED, Basis, loss_today, payable
+from services.guarantee.domain.change import RATE, Change, ChangeState
+from services.guarantee.domain.claim_rules import Basis, loss_today, needed_first, payable
 from services.guarantee.domain.cover import Cover, CoverFile
 from services.guarantee.domain.loan import CoveredLoan, claimable_on, last_claim_day
-from services.guarantee.domain.terms import InSuspension, LiabilityKind
+from services.guarantee.domain.terms import InSuspension
 
 CONSENT = "change_consent"
 """A consent given on paper is proved like a document; any other word names a document of the claim."""
@@ -214,18 +214,39 @@ def _perfection(facts: Facts, sound: Money) -> Iterator[Gap]:
 
 
 def _changes(facts: Facts, sound: Money) -> Iterator[Gap]:
-    """What was made heavier without the guarantor's written consent is not guaranteed (Civil Code 695)."""
-    consented = any(change.state is ChangeState.CONSENTED for change in facts.changes)
-    if consented or any(proof.duty == CONSENT for proof in facts.proofs):
+    """What was made heavier without the guarantor's written consent is not guaranteed (Civil Code 695).
+
+    So is a change that bank and borrower agreed on and the partner has refused, or not answered yet.
+    """
+    if any(proof.duty == CONSENT for proof in facts.proofs):
         return
     loan, agreed = facts.loan, facts.file.annual_rate
-    if agreed and loan.annual_rate > agreed:
-        lower = payable(_basis(facts), loss_today(replace(loan, annual_rate=agreed), facts.agreement, facts.on)).claimed
-        yield _gap(Defence.RATE_RAISED, sound - lower, BANK_MANAGER, facts)
-    if facts.file.tenor_months:
+    consented = any(change.state is ChangeState.CONSENTED for change in facts.changes)
+    waits = _unconsented(facts.changes)
+    rate = waits.annual_rate if waits is not None and RATE in waits.heavier else loan.annual_rate
+    stands = loan.annual_rate if consented else min(agreed or loan.annual_rate, loan.annual_rate)
+    if rate > stands:
+        yield _gap(Defence.RATE_RAISED, _payable_at(rate, facts) - _payable_at(stands, facts), BANK_MANAGER, facts)
+    if waits is not None and set(waits.heavier) - {RATE}:
+        yield _gap(Defence.TERM_EXTENDED, sound, BANK_MANAGER, facts, waits.maturity_before)
+    elif facts.file.tenor_months and not consented:
         until = add_months(loan.disbursed_on, facts.file.tenor_months)
         if loan.maturity > until:
             yield _gap(Defence.TERM_EXTENDED, sound, BANK_MANAGER, facts, until)
+
+
+def _unconsented(changes: tuple[Change, ...]) -> Change | None:
+    """The latest change that needs a consent, unless it was given."""
+    asked = [change for change in changes if change.state is not ChangeState.LIGHTER]
+    # Of one day: a consent ends what was refused before it, and what still waits came after what was decided.
+    last = max(asked, key=lambda c: (c.asked_on, c.state is ChangeState.CONSENTED, c.decided_on is None), default=None)
+    return None if last is None or last.state is ChangeState.CONSENTED else last
+
+
+def _payable_at(annual_rate: Decimal, facts: Facts) -> Money:
+    """What the cover would pay if the loan bore this rate."""
+    loan = replace(facts.loan, annual_rate=annual_rate)
+    return payable(_basis(facts), loss_today(loan, facts.agreement, facts.on)).claimed
 
 
 def _filing(facts: Facts, sound: Money) -> Iterator[Gap]:
@@ -241,16 +262,13 @@ def _use(facts: Facts, sound: Money) -> Iterator[Gap]:
 
 
 def _documents(facts: Facts, sound: Money) -> Iterator[Gap]:
-    """Once a loan is in arrears, what the claim needs must be on file before its last day.
-
-    A general guarantor may refuse until execution against the debtor failed (Civil Code 687).
-    """
+    """Once a loan is in arrears, what the claim needs must be on file before its last day, executions among it."""
     if facts.loan.overdue_since is None:
         return
     there, last = {proof.duty for proof in facts.proofs}, _last_day(facts)
     if not set(facts.agreement.claims.documents) <= there:
         yield _gap(Defence.DOCUMENT_MISSING, sound, BANK_MANAGER, facts, last)
-    if facts.agreement.liability.kind is LiabilityKind.GENERAL and EXECUTION_FAILED not in there:
+    if not set(needed_first(facts.agreement)) <= there:
         yield _gap(Defence.EXECUTION_NOT_TRIED, sound, BANK_MANAGER, facts, last)
 
 

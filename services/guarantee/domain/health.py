@@ -14,9 +14,10 @@ from libs.kernel.money import Money
 from services.guarantee.domain.agreement import Agreement
 from services.guarantee.domain.claim import Claim
 from services.guarantee.domain.sharing import without_bank
-from services.guarantee.domain.terms import ArrearsTrigger, LegMeasure, Measure, Trigger
+from services.guarantee.domain.terms import ArrearsTrigger, LegMeasure, Measure, Trigger, UseMeasure, UseTrigger
 
-Watch = Trigger | ArrearsTrigger
+Watch = Trigger | ArrearsTrigger | UseTrigger
+Measured = Measure | LegMeasure | UseMeasure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,8 @@ class TrackRecord:
     `disbursed` is what partners ever stood for, `balance` what they stand for now, `in_arrears` the part of it that is
     overdue; `recovered` the partners' part. `behind` is what those behind the direct payer ever owed it, `behind_late`
     what of it is owed past its day. `late` counts payments that had to be asked for again. `warned` names the measures
-    that have been warned of, `warned_behind` says it of the arrears of those behind.
+    that have been warned of, `warned_behind` says it of the arrears of those behind, `warned_use` of the use: what
+    covers hold (`bound`) of `capacity`, kept only where that was agreed to be watched.
     """
 
     code: str
@@ -40,12 +42,15 @@ class TrackRecord:
     recovered: Money
     behind: Money
     behind_late: Money
+    bound: Money
+    capacity: Money
     claims_decided: int = 0
     claims_denied: int = 0
     payments: int = 0
     late: int = 0
     warned: tuple[Measure, ...] = ()
     warned_behind: bool = False
+    warned_use: bool = False
 
     @property
     def income(self) -> Money:
@@ -78,24 +83,24 @@ def new_record(agreement: Agreement) -> TrackRecord:
         recovered=none,
         behind=none,
         behind_late=none,
+        bound=none,
+        capacity=none,
     )
 
 
-def value_of(record: TrackRecord, measure: Measure | LegMeasure) -> Decimal | None:
+def value_of(record: TrackRecord, measure: Measured) -> Decimal | None:
     """The ratio as it stands; None while there is nothing to measure it on."""
-    match measure:
-        case Measure.COMPENSATION_RATE:
-            return _over(record.paid.amount, record.disbursed.amount)
-        case Measure.LOSS_RATIO:
-            return _over((record.paid - record.recovered).amount, record.premiums.amount)
-        case Measure.OVERDUE_RATIO:
-            return _over(record.in_arrears.amount, record.balance.amount)
-        case Measure.DENIAL_RATE:
-            return _over(Decimal(record.claims_denied), Decimal(record.claims_decided))
-        case Measure.LATE_PAYMENT_RATE:
-            return _over(Decimal(record.late), Decimal(record.payments))
-        case LegMeasure.REIMBURSEMENT_ARREARS:
-            return _over(record.behind_late.amount, record.behind.amount)
+    parts: dict[Measured, tuple[Decimal | int, Decimal | int]] = {
+        Measure.COMPENSATION_RATE: (record.paid.amount, record.disbursed.amount),
+        Measure.LOSS_RATIO: ((record.paid - record.recovered).amount, record.premiums.amount),
+        Measure.OVERDUE_RATIO: (record.in_arrears.amount, record.balance.amount),
+        Measure.DENIAL_RATE: (record.claims_denied, record.claims_decided),
+        Measure.LATE_PAYMENT_RATE: (record.late, record.payments),
+        LegMeasure.REIMBURSEMENT_ARREARS: (record.behind_late.amount, record.behind.amount),
+        UseMeasure.CAPACITY_USE: (record.bound.amount, record.capacity.amount),
+    }
+    part, whole = parts[measure]
+    return Decimal(part) / whole if whole > 0 else None
 
 
 def with_payment(record: TrackRecord, claim: Claim) -> TrackRecord:
@@ -126,7 +131,8 @@ def judge(record: TrackRecord, triggers: tuple[Watch, ...], suspended_for: str) 
     the level that the trigger names; one that people ordered is people's to lift.
     """
     above = tuple(t for t in triggers if _reached(record, t.measure, t.warn_at))
-    known = (*record.warned, *((LegMeasure.REIMBURSEMENT_ARREARS,) if record.warned_behind else ()))
+    own_words = {LegMeasure.REIMBURSEMENT_ARREARS: record.warned_behind, UseMeasure.CAPACITY_USE: record.warned_use}
+    known = (*record.warned, *(measure for measure, warned in own_words.items() if warned))
     warn = tuple(t for t in above if t.measure not in known)
     suspend = next((t for t in triggers if _reached(record, t.measure, t.suspend_at)), None)
     own = next((t for t in triggers if t.measure == suspended_for), None)
@@ -136,6 +142,7 @@ def judge(record: TrackRecord, triggers: tuple[Watch, ...], suspended_for: str) 
             record,
             warned=tuple(t.measure for t in above if isinstance(t, Trigger)),
             warned_behind=any(isinstance(t, ArrearsTrigger) for t in above),
+            warned_use=any(isinstance(t, UseTrigger) for t in above),
         ),
         warn=warn,
         suspend=None if suspended_for else suspend,
@@ -158,15 +165,11 @@ def throttle_of(agreement: Agreement, record: TrackRecord) -> Decimal:
     return min(left, default=Decimal(1))
 
 
-def _reached(record: TrackRecord, measure: Measure | LegMeasure, level: Decimal | None) -> bool:
+def _reached(record: TrackRecord, measure: Measured, level: Decimal | None) -> bool:
     value = value_of(record, measure)
     return value is not None and level is not None and value >= level
 
 
-def _above(record: TrackRecord, measure: Measure | LegMeasure, level: Decimal) -> bool:
+def _above(record: TrackRecord, measure: Measured, level: Decimal) -> bool:
     value = value_of(record, measure)
     return value is not None and value > level
-
-
-def _over(part: Decimal, whole: Decimal) -> Decimal | None:
-    return part / whole if whole > 0 else None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import date
+from decimal import Decimal
 
 from libs.events.guarantee_upkeep import PayoutDeferred
 from libs.kernel.calendar import Calendar
@@ -15,13 +17,17 @@ from services.guarantee.domain.terms import PayoutCap
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayoutBook:
-    """One calendar year of one agreement: premiums paid to and recoveries shared with partners, and payouts due."""
+    """One calendar year of one agreement: premiums paid to and recoveries shared with partners, and payouts due.
+
+    It was `crossed` when a claim found no room under the year's cap.
+    """
 
     book_id: str
     code: str
     currency: str
     income: Money
     promised: Money
+    crossed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +50,12 @@ def new_book(agreement: Agreement, year: int) -> PayoutBook:
 def cap_of(cap: PayoutCap, before: PayoutBook) -> Money:
     """The most that is paid out in a year: so many times the income of the year `before`."""
     return before.income * cap.multiple
+
+
+def surcharge_on(cap: PayoutCap, crossed: Collection[int], year: int) -> Decimal:
+    """The part by which premiums of the `year` are higher, from the calendar years in which the cap was `crossed`."""
+    counted = [one for one in crossed if year - cap.years < one <= year]
+    return cap.surcharge if len(counted) > cap.crossings else Decimal(0)
 
 
 def promise(book: PayoutBook, cap: Money | None, claim: Claim) -> PayoutBook | None:

@@ -20,6 +20,7 @@ from services.guarantee.domain.charge import Charge
 from services.guarantee.domain.cover import Cover
 from services.guarantee.domain.loan import CoveredLoan
 from services.guarantee.domain.sharing import partners_part
+from services.guarantee.domain.terms import NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +37,24 @@ def premium_for(guaranteed: Money, rate: Decimal, start: date, maturity: date, t
 
 
 def charge_premium(
-    loan: CoveredLoan, cover: Cover, agreement: Agreement, on: date, terms: PremiumTerms
+    loan: CoveredLoan, cover: Cover, agreement: Agreement, on: date, terms: PremiumTerms, surcharge: Decimal = NONE
 ) -> tuple[CoveredLoan, tuple[PremiumDue, ...]]:
-    """The first premium, for what was really drawn: for all days to maturity, or the first of the agreed periods."""
-    return _charge(loan, cover, agreement, partners_part(loan.amount, cover.sharing, loan.amount), on, on, terms)
+    """The first premium, for what was really drawn: for all days to maturity, or the first of the agreed periods.
+
+    `surcharge` is the part by which the agreed rate is higher.
+    """
+    return _charge(
+        loan, cover, agreement, partners_part(loan.amount, cover.sharing, loan.amount), on, on, terms, surcharge
+    )
 
 
 def charge_next(
-    loan: CoveredLoan, cover: Cover, agreement: Agreement, on: date, terms: PremiumTerms
+    loan: CoveredLoan, cover: Cover, agreement: Agreement, on: date, terms: PremiumTerms, surcharge: Decimal = NONE
 ) -> tuple[CoveredLoan, tuple[PremiumDue, ...]]:
     """The next period's premium, for what is still guaranteed; none once the last period reaches maturity."""
     if next_charge_on(loan) is None:
         return loan, ()
-    return _charge(loan, cover, agreement, loan.guaranteed, loan.charges[-1].until, on, terms)
+    return _charge(loan, cover, agreement, loan.guaranteed, loan.charges[-1].until, on, terms, surcharge)
 
 
 def next_charge_on(loan: CoveredLoan) -> date | None:
@@ -94,11 +100,19 @@ def refund_unearned(loan: CoveredLoan, agreement: Agreement, on: date) -> tuple[
 
 
 def _charge(
-    loan: CoveredLoan, cover: Cover, agreement: Agreement, base: Money, start: date, on: date, terms: PremiumTerms
+    loan: CoveredLoan,
+    cover: Cover,
+    agreement: Agreement,
+    base: Money,
+    start: date,
+    on: date,
+    terms: PremiumTerms,
+    surcharge: Decimal,
 ) -> tuple[CoveredLoan, tuple[PremiumDue, ...]]:
     months = agreement.premiums.every_months
     until = min(add_months(start, months), loan.maturity) if months else loan.maturity
-    rate = agreement.premium_rate if cover.premium_rate is None else cover.premium_rate
+    agreed = agreement.premium_rate if cover.premium_rate is None else cover.premium_rate
+    rate = agreed * (1 + surcharge)
     whole = premium_for(base, rate, start, until, terms)
     if not whole:
         return loan, ()

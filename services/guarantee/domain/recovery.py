@@ -15,6 +15,7 @@ from enum import StrEnum
 from libs.events.guarantee import BalanceConfirmed, BalanceContested
 from libs.kernel.errors import NotAllowed, Refused
 from libs.kernel.money import Money
+from services.guarantee.domain.contribution import Contribution
 from services.guarantee.domain.sharing import BANK, between
 
 
@@ -83,7 +84,10 @@ class Balance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecoveryBook:
-    """A partner's month with both sides' words on it."""
+    """A partner's month with both sides' words on it.
+
+    `contributions` is what the partner may ask of other guarantors for claims it paid in the month, where they agreed.
+    """
 
     partner: str
     month: str
@@ -91,6 +95,7 @@ class RecoveryBook:
     agreed: Agreed
     words: tuple[Word, ...]
     agreements: tuple[AgreementBook, ...]
+    contributions: tuple[Contribution, ...]
 
 
 def balance_name(partner_id: str, month: str) -> str:
@@ -104,14 +109,18 @@ def interest_first(interest: Money, before: Money, recovered: Money) -> tuple[Mo
     return part, recovered - part
 
 
-def digest_of(partner_id: str, month: str, agreements: tuple[AgreementBook, ...]) -> str:
+def digest_of(
+    partner_id: str, month: str, agreements: tuple[AgreementBook, ...], contributions: tuple[Contribution, ...]
+) -> str:
     """The SHA-256 of a month's figures."""
     figures = [
         [book.agreement, *map(str, (book.costs, book.interest, book.principal))]
         + [[p.party, *map(str, (p.borne, p.back_before, p.back, p.left))] for p in book.parties]
         for book in agreements
     ]
-    return hashlib.sha256(json.dumps([partner_id, month, figures]).encode()).hexdigest()
+    asked = [[one.claim_id, one.guarantor, str(one.amount)] for one in contributions]
+    whole = [partner_id, month, figures, *([asked] if asked else [])]
+    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 
 def answer(

@@ -122,7 +122,10 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Eligibility:
-    """Which loans may be covered; an empty list admits all. `products` keeps rollovers out by their product code."""
+    """Which loans may be covered; an empty list admits all. `products` keeps rollovers out by their product code.
+
+    With `first_not_rollover` the first loan of a borrower under the agreement may not pay off another one (总对总).
+    """
 
     amount_max: Decimal | None = None
     tenor_months_max: int | None = None
@@ -131,6 +134,7 @@ class Eligibility:
     size_classes: tuple[str, ...] = ()
     products: tuple[str, ...] = ()
     territory: tuple[str, ...] = ()
+    first_not_rollover: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,8 +181,12 @@ class ClaimRules:
 
     The clocks of both sides, in calendar days: the bank gives notice of a loss within `notice_days` of the first day
     past due, and answers a query within `answer_days`; the partner decides within `decide_days` of the claim, the
-    answer or the appeal (Insurance Law 23: 30), and has paid `interim_share` of the claim in advance `interim_days`
-    after it if it is not settled by then (25: 60). Within `appeal_days` the bank may appeal against a denial, once.
+    answer or the appeal, and has paid `interim_share` of the claim in advance `interim_days` after it if it is not
+    settled by then; without a share, something while it is undecided. An insurer's law fills these two where they are
+    left out. Within `appeal_days` the bank may appeal against a denial, once.
+
+    Of an accepted claim `first_share` is paid in its days and the rest when recovery ends, or `rest_years` after the
+    court's decree if that is sooner (F7: 0.75 and 3); the whole at once unless agreed.
     """
 
     maturity_wait_days: int | None = None
@@ -192,16 +200,35 @@ class ClaimRules:
     appeal_days: int = 0
     interim_days: int | None = None
     interim_share: Decimal = NONE
+    first_share: Decimal = WHOLE
+    rest_years: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guarantors:
+    """What personal and company guarantors stand for towards the bank, as fractions of the loan, before money moves.
+
+    All together for `total_min`, the borrower's own side (owner, spouse) for `own_min`, others for `others_min`. As
+    principal is repaid, `total_min` of it is freed again.
+    """
+
+    total_min: Decimal = NONE
+    own_min: Decimal = NONE
+    others_min: Decimal = NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Liability:
     """The guarantor's liability and what follows a payment.
 
-    Claims end `period_months` after maturity (None: until the loan is repaid; law says 6 if nothing is agreed, Civil
-    Code 692). `enforcement_order` names securities and guarantors in the order agreed (392); guarantors have
-    contribution from each other only if `contribution` says how (interpretation 13). The kinds of guarantors and
-    counter-guarantees named in `undertakings` must stand before the guarantor lets the money go.
+    Claims end `period_months` after maturity. None: nothing was agreed, or "until the loan is repaid", which counts as
+    nothing (Civil Code 692, interpretation 32); then law's period holds for a guarantee, and none for an insurance,
+    which ends by its terms (`domain/law.py`). `enforcement_order` names securities and guarantors in the order agreed
+    (392): what stands before the partner is enforced, and proved so, before a claim on it. Guarantors have contribution
+    from each other only if `contribution` says how, `equally` or `by_amount` (interpretation 13). Of the parties
+    `recovery_lead` pursues the debtor: the partner reports what it recovered only where that is itself. The kinds of
+    guarantors and counter-guarantees named in `undertakings` must stand before the guarantor lets the money go, and
+    `guarantors` for as much as agreed.
     """
 
     kind: LiabilityKind = LiabilityKind.JOINT
@@ -212,6 +239,7 @@ class Liability:
     recovery_lead: str = "bank"
     recovery_rank: RecoveryRank = RecoveryRank.PARI_PASSU
     undertakings: tuple[str, ...] = ()
+    guarantors: Guarantors | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,9 +259,16 @@ class Cap:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayoutCap:
     """In a calendar year partners pay at most `multiple` times the premiums and recoveries that came to them in the
-    year before (2 in F7); what is above is paid in the next year."""
+    year before (2 in F7); what is above is paid in the next year.
+
+    Once that line was crossed in more than `crossings` of the last `years` calendar years, this one among them,
+    premiums are higher by the part `surcharge` of them (F7: 3 of 5, 0.15).
+    """
 
     multiple: Decimal
+    surcharge: Decimal = NONE
+    crossings: int = 0
+    years: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,6 +333,27 @@ class ArrearsTrigger:
     def measure(self) -> LegMeasure:
         """There is one."""
         return LegMeasure.REIMBURSEMENT_ARREARS
+
+
+class UseMeasure(StrEnum):
+    """How full an agreement is: what covers hold of its capacity."""
+
+    CAPACITY_USE = "capacity_use"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseTrigger:
+    """As a trigger, on how much of the capacity covers hold: what is only asked for does not count until it binds."""
+
+    suspend_at: Decimal
+    warn_at: Decimal | None = None
+    throttle_to: Decimal = WHOLE
+    reinstate_at: Decimal | None = None
+
+    @property
+    def measure(self) -> UseMeasure:
+        """There is one."""
+        return UseMeasure.CAPACITY_USE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

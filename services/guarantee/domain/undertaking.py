@@ -122,7 +122,10 @@ def lacking(agreement: Agreement, undertakings: tuple[Undertaking, ...]) -> tupl
     standing = {
         one.kind
         for one in undertakings
-        if one.state is UndertakingState.PERFECTED
-        or (one.state is UndertakingState.SIGNED and one.kind not in REGISTERED)
+        if one.creditor in (BANK, agreement.partner_id)  # not what was given to a partner that declined
+        and (
+            one.state is UndertakingState.PERFECTED
+            or (one.state is UndertakingState.SIGNED and one.kind not in REGISTERED)
+        )
     }
     return tuple(kind for kind in agreement.liability.undertakings if kind not in standing)

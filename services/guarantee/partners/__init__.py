@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from libs.kernel.money import Money
 from libs.runtime.calls import Answer, Outbound
 from libs.runtime.tx import Tx
-from services.guarantee.commands import changes, claims, covers, routing
+from services.guarantee.commands import binding, changes, claims, routing
 from services.guarantee.domain.cover import CoverAnswer
 from services.guarantee.domain.routing import Quote
 from services.guarantee.partners.lines import change_line, claim_line, cover_line, payment_line, quote_line
@@ -23,14 +23,14 @@ from services.guarantee.partners.standard import OK, StandardPort
 M = TypeVar("M", bound=BaseModel)
 
 
-async def cover_answered(tx: Tx, _: str, request: dict[str, Any], answer: Answer) -> None:
+async def cover_answered(tx: Tx, reference: str, request: dict[str, Any], answer: Answer) -> None:
     word = _word(answer, CoverWord)
     if word is None:
         taken = CoverAnswer(accepted=False, guaranteed=None, reason="request_rejected")
     else:
         guaranteed = None if word.guaranteed is None else Money(word.guaranteed, request["body"]["currency"])
         taken = CoverAnswer(accepted=word.accepted, guaranteed=guaranteed, reason=word.reason)
-    await covers.take_cover_answer(tx, request["facility_id"], taken)
+    await binding.take_cover_answer(tx, request["facility_id"], reference, taken)
 
 
 async def quote_answered(tx: Tx, reference: str, request: dict[str, Any], answer: Answer) -> None:

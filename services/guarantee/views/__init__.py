@@ -1,4 +1,4 @@
-"""What guarantee shows: a facility's cover with its loans and claims, and what each agreement's capacity has left."""
+"""What guarantee shows beside single facilities: requests, events, portfolio, and what an agreement has left."""
 
 from __future__ import annotations
 
@@ -15,31 +15,10 @@ from libs.kernel.money import Money
 from libs.runtime.tx import Tx
 from services.guarantee.domain.agreement import Agreement, in_force
 from services.guarantee.domain.cap import book_name
-from services.guarantee.domain.cash import CashLeg
-from services.guarantee.domain.change import Change
-from services.guarantee.domain.claim import Claim
-from services.guarantee.domain.cover import Cover, CoverFile
 from services.guarantee.domain.health import TrackRecord
-from services.guarantee.domain.loan import CoveredLoan
 from services.guarantee.domain.pack import Judgement, Pack, judgement_id, pack_ref
 from services.guarantee.domain.portfolio import Burden, PortfolioTerms, Sum, burden, slices_of
-from services.guarantee.domain.routing import Routing
-from services.guarantee.domain.undertaking import Undertaking
-from services.guarantee.store import (
-    AGREEMENTS,
-    CAP_BOOKS,
-    CHANGES,
-    CLAIMS,
-    COVERS,
-    FILES,
-    JUDGEMENTS,
-    LEGS,
-    LOANS,
-    PACKS,
-    RECORDS,
-    ROUTINGS,
-    UNDERTAKINGS,
-)
+from services.guarantee.store import AGREEMENTS, CAP_BOOKS, JUDGEMENTS, PACKS, RECORDS
 
 _AGREEMENTS_SQL = """
 SELECT a.*, p.reserved, p.bound, p.active, s.since AS suspended_since
@@ -118,24 +97,6 @@ class PortfolioView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FacilityView:
-    """The facts that came, and what was made of them; `cover` is absent while the facts are incomplete.
-
-    `routing` is the search for a partner, where the application named none; it is the bank's own affair. A partner sees
-    the undertakings in its own favour.
-    """
-
-    file: CoverFile
-    cover: Cover | None
-    loans: tuple[CoveredLoan, ...]
-    changes: tuple[Change, ...]
-    routing: Routing | None
-    undertakings: tuple[Undertaking, ...]
-    claims: tuple[Claim, ...]
-    reimbursements: tuple[CashLeg, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AgreementView:
     """The version of an agreement in force today (the newest, if none is) and what is held under all its versions.
 
@@ -152,25 +113,6 @@ class AgreementView:
     bound: Money
     active: Money
     available: Money
-
-
-async def facility(tx: Tx, facility_id: str, party: str = "") -> FacilityView:
-    """Everything guarantee knows of one facility; for a partner only if the cover is its own, else NotFound."""
-    cover = next(iter(await tx.of(COVERS, facility_id)), None)
-    if party and (cover is None or cover.partner != party):
-        raise NotFound("not_found", f"no {CoverFile.__name__} {facility_id}")
-    undertakings = await tx.of(UNDERTAKINGS, facility_id)
-    routing = await tx.find(ROUTINGS, facility_id)
-    return FacilityView(
-        file=await tx.get(FILES, facility_id),
-        cover=cover,
-        loans=await tx.of(LOANS, facility_id),
-        undertakings=tuple(one for one in undertakings if not party or one.creditor == party),
-        changes=await tx.of(CHANGES, facility_id),
-        routing=None if party else routing,
-        claims=await tx.of(CLAIMS, facility_id),
-        reimbursements=await tx.of(LEGS, facility_id),
-    )
 
 
 async def pack(tx: Tx, code: str, version: int, party: str = "") -> Pack:

@@ -16,6 +16,7 @@ from services.guarantee.domain.change import Change
 from services.guarantee.domain.claim import Claim, claimed
 from services.guarantee.domain.cover import Cover, CoverFile, CoverState
 from services.guarantee.domain.defence import AtRisk, DefenceTerms, Facts, Look, Proof, Security, at_risk
+from services.guarantee.domain.law import LawTerms, under_law
 from services.guarantee.domain.loan import CoveredLoan
 from services.guarantee.domain.suspension import suspended
 from services.guarantee.store import (
@@ -172,12 +173,14 @@ def _grouped(shelf: Shelf[T], rows: Iterable[T]) -> dict[str, tuple[T, ...]]:
 async def _facts(tx: Tx, told: Told, terms: DefenceTerms) -> tuple[Facts, ...]:
     found: list[Facts] = []
     covers = {cover.cover_id: cover for cover in told.covers}
+    law = tx.policy(LawTerms, "guarantee/law").terms
     misused = {look.loan_id for look in told.looks if set(look.findings) & set(terms.misuse_findings)}
     for loan in told.loans:
         cover = covers[loan.cover_id]
         if told.file is None or not is_live(loan, cover, told.claims):
             continue
-        agreement = await tx.get(AGREEMENTS, cover.terms)
+        agreed = await tx.get(AGREEMENTS, cover.terms)
+        agreement = under_law(agreed, law)
         pause = await tx.find(SUSPENSIONS, agreement.code)
         found.append(
             Facts(

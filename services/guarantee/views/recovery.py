@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from libs.kernel.money import Money, total
 from libs.runtime.tx import Tx
 from services.guarantee.domain.bordereau import days_of
+from services.guarantee.domain.contribution import Contribution, contributions
 from services.guarantee.domain.recovery import (
     Agreed,
     AgreementBook,
@@ -45,6 +47,17 @@ WHERE c.partner = $1 AND e."on" <= $3 AND e.kind IN ('loss.interest', 'recovery.
               AND (p.reference = e.reference OR e.kind <> 'loss.interest'))
 GROUP BY c.agreement, c.currency, c.cover_id
 """
+# Guarantors of the bank that stood beside the partner on the day it paid, where contribution was agreed.
+_GUARANTORS_SQL = """
+SELECT k.claim_id, k.facility_id, k.currency, k.claimed AS paid, c.guaranteed, a.liability ->> 'contribution' AS agreed,
+       u.guarantor, sum(u.amount) AS signed
+FROM entries e JOIN claims k ON k.claim_id = e.reference JOIN covers c ON c.cover_id = k.cover_id
+JOIN agreements a ON a.ref = c.terms
+JOIN undertakings u ON u.facility_id = k.facility_id AND u.creditor = 'bank' AND u.signed_on <= e."on"
+    AND (u.released_on IS NULL OR u.released_on > e."on")
+WHERE c.partner = $1 AND e.kind = 'claim.paid' AND e."on" BETWEEN $2 AND $3 AND a.liability ->> 'contribution' <> ''
+GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 7
+"""
 # Every month that is over and in which something was recovered, unless both sides confirmed it.
 _MONTHS_SQL = """
 SELECT DISTINCT c.partner, to_char(e."on", 'YYYY-MM') AS month
@@ -78,13 +91,15 @@ async def recovery_book(tx: Tx, partner_id: str, month: str) -> RecoveryBook:
         _agreement(code, list(parties), ways.get(code, [])) for code, parties in groupby(rows, lambda r: r["agreement"])
     )
     balance = await tx.find(BALANCES, balance_name(partner_id, month))
+    asked = await _contributions(tx, partner_id, first, last)
     return RecoveryBook(
         partner=partner_id,
         month=month,
-        digest=digest_of(partner_id, month, books),
+        digest=digest_of(partner_id, month, books, asked),
         agreed=balance.agreed if balance else Agreed.OPEN,
         words=balance.words if balance else (),
         agreements=books,
+        contributions=asked,
     )
 
 
@@ -108,6 +123,22 @@ async def open_balances(tx: Tx, party: str, after: tuple[str, str], limit: int) 
             )
         if len(found) == limit:
             break
+    return tuple(found)
+
+
+async def _contributions(tx: Tx, partner_id: str, first: date, last: date) -> tuple[Contribution, ...]:
+    """What the partner may ask of other guarantors for the claims it paid in these days."""
+    claims: dict[str, list[Any]] = defaultdict(list)
+    for row in await tx.sql(_GUARANTORS_SQL, partner_id, first, last):
+        claims[row["claim_id"]].append(row)
+    found: list[Contribution] = []
+    for claim_id, rows in claims.items():
+        one, others = rows[0], {row["guarantor"]: Money(row["signed"], row["currency"]) for row in rows}
+        paid, guaranteed = (Money(one[name], one["currency"]) for name in ("paid", "guaranteed"))
+        for guarantor, amount in contributions(one["agreed"], paid, guaranteed, others).items():
+            found.append(
+                Contribution(facility_id=one["facility_id"], claim_id=claim_id, guarantor=guarantor, amount=amount)
+            )
     return tuple(found)
 
 
