@@ -5,6 +5,7 @@ from __future__ import annotations
 from libs.runtime.service import Service
 from services.guarantee import store
 from services.guarantee.api import router
+from services.guarantee.api.drops import Drops
 from services.guarantee.commands.ledger import enter_event
 from services.guarantee.deliveries import Deliverer
 from services.guarantee.partners import PARTNERS
@@ -20,7 +21,7 @@ service = Service(
     partners=PARTNERS,
     routers=(router,),
     needs=("keyring_path",),
-    callers=(Deliverer,),
+    callers=(Deliverer, lambda parts: Drops(parts, service.app)),
     journal=store.JOURNAL_SQL,
     booking=enter_event,
 )
