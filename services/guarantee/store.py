@@ -190,8 +190,8 @@ Table(
     comment="a partner's event on its way to one endpoint: waiting, delivered, failed or dropped; log has each attempt",
 )
 
-# A partner's own: what is about its cover; without a cover, what names it or its agreement; and what a party behind the
-# direct payer owes. Whether an event is told at all says domain/telling.py.
+# A partner's own: what is about its cover; without a cover, what names it or its agreement; and to a party behind the
+# direct payer, what it owes and its part of losses and recoveries. Whether an event is told says domain/telling.py.
 JOURNAL_SQL = f"""
 WITH told AS (
     SELECT *, payload::jsonb AS body, headers ->> 'ce_type' AS type FROM ROWS FROM (
@@ -202,10 +202,13 @@ WITH told AS (
     LEFT JOIN covers c ON c.cover_id = t.body ->> 'cover_id'
     LEFT JOIN LATERAL (SELECT partner_id FROM agreements WHERE code = t.body ->> 'agreement' LIMIT 1) a
         ON t.body ->> 'cover_id' IS NULL
-    CROSS JOIN LATERAL (VALUES
-        (COALESCE(NULLIF(c.partner, ''), t.body ->> 'partner', a.partner_id)),
-        (CASE WHEN t.type LIKE 'reguarantee.%' THEN t.body ->> 'party' END)
-    ) AS p(party) WHERE p.party <> '' AND split_part(t.type, '.v', 1) = ANY ('{{{",".join(sorted(TOLD))}}}')
+    CROSS JOIN LATERAL (
+        SELECT COALESCE(NULLIF(c.partner, ''), t.body ->> 'partner', a.partner_id) AS party
+        UNION ALL SELECT t.body ->> 'party' WHERE t.type LIKE 'reguarantee.%'
+        UNION ALL SELECT e.partner_id FROM partners e, jsonb_array_elements(
+            CASE WHEN split_part(t.type, '.v', 1) IN ('claim.paid', 'recovery.shared') THEN t.body -> 'parts' END
+        ) AS part WHERE e.partner_id = part ->> 'party'
+    ) AS p WHERE p.party <> '' AND split_part(t.type, '.v', 1) = ANY ('{{{",".join(sorted(TOLD))}}}')
 ), feed AS (
     INSERT INTO partner_feeds AS f (party, last)
     SELECT party, count(*) FROM concerned GROUP BY party ORDER BY party

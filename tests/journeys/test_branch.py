@@ -41,7 +41,7 @@ WIRE_NAMES = (
     "repayment.received", "loan.overdue", "loan.reclassified", "provision.changed", "collateral.revalued",
     "shortfall.found", "claim.filed", "claim.accepted", "claim.paid", "disposal.started", "collateral.disposed",
     "recovery.received", "recovery.shared", "loan.written_off", "loan.closed", "cover.released", "result.accrued",
-    "pay.deferred", "pay.vested", "pay.clawed_back", "case.opened", "case.determined", "exemption.granted",
+    "reguarantee.reimbursed", "pay.deferred", "pay.vested", "pay.clawed_back", "case.opened", "case.determined", "exemption.granted",
     "exemption.refused",
 )
 # fmt: on
@@ -72,8 +72,7 @@ NEVER_IN_THE_GENERATED_BRANCH = {
     "quote.declined": "every borrower there names the agreement",
     "quote.received": "every borrower there names the agreement",
     "partner.unreachable": "its partners are always there",
-    "reguarantee.overdue": "its agreements name no days for those behind the guarantor",
-    "reguarantee.reimbursed": "its agreements name no days for those behind the guarantor",
+    "reguarantee.overdue": "those behind its guarantor pay when they are told of a claim",
     "claim.denied": "its partners accept every claim on a cover they gave",
     "claim.answered": "its partners accept every claim on a cover they gave",
     "claim.appealed": "its partners accept every claim on a cover they gave",
