@@ -34,6 +34,7 @@ from services.guarantee.domain.cover import (
 )
 from services.guarantee.domain.health import throttled
 from services.guarantee.domain.loan import CoveredLoan
+from services.guarantee.domain.routing import quoted
 from services.guarantee.domain.suspension import suspended
 from services.guarantee.domain.terms import BindTiming, Contact
 from services.guarantee.store import (
@@ -46,6 +47,7 @@ from services.guarantee.store import (
     LOANS,
     PARTNERS,
     RECORDS,
+    ROUTINGS,
     STANDINGS,
     SUSPENSIONS,
     move,
@@ -75,7 +77,9 @@ async def take_cover_answer(tx: Tx, facility_id: str, answer: CoverAnswer) -> No
     terms = tx.policy(CoverTerms, "guarantee/cover")
     if answer.accepted and await is_suspended(tx, cover.agreement):
         answer = replace(answer, accepted=False, reason="agreement_suspended")
-    settled, events = settle_answer(cover, agreement, answer, terms.terms)
+    routing = None if cover.premium_rate is None else await tx.find(ROUTINGS, facility_id)
+    quote = None if routing is None else quoted(routing, cover.agreement, cover.amount)
+    settled, events = settle_answer(cover, agreement, answer, terms.terms, quote)
     tx.cancel_timer(HOLD_EXPIRES, ref=cover.cover_id)
     await settle(tx, cover, settled, events, policy=terms.ref)
 

@@ -30,6 +30,7 @@ class ConnectionView:
     base_url: str
     header: str
     purpose: str
+    claim_purpose: str
     admitted_by: str
 
 
@@ -75,6 +76,7 @@ def connection(row: Connection) -> ConnectionView:
         base_url=row.base_url,
         header=row.header,
         purpose=row.purpose,
+        claim_purpose=row.claim_purpose,
         admitted_by=row.admitted_by,
     )
 
