@@ -75,6 +75,8 @@ class Settings(BaseSettings):
     """How long a webhook's older keys sign beside a new one."""
     deliveries_days_kept: int = Field(90, ge=1, le=3_650)
     """How long the log of a finished delivery is kept; its event can be replayed longer."""
+    partner_events_days_kept: int = Field(400, ge=30, le=3_650)
+    """How long partners can read, and have replayed, what was published about their business."""
     drop_folder: Path | None = None
     """Where partners' lists come in as files, in a folder named after each partner; without it nowhere."""
     drop_settle_seconds: float = Field(5.0, ge=0, le=3_600)

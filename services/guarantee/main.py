@@ -24,5 +24,6 @@ service = Service(
     callers=(Deliverer, lambda parts: Drops(parts, service.app)),
     journal=store.JOURNAL_SQL,
     booking=enter_event,
+    purges=store.PURGES,
 )
 app = service.app

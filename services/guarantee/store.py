@@ -31,6 +31,7 @@ from libs.runtime.dump import CHANCE
 from libs.runtime.shelf import Shelf
 from libs.runtime.tables import service_metadata
 from libs.runtime.tx import Tx
+from libs.runtime.wiring import Purge
 from services.guarantee.domain.agreement import Adoption, Agreement, Partner, in_force
 from services.guarantee.domain.cap import CapBook
 from services.guarantee.domain.capacity import Bound, Exposure, Holding, Line, PoolKind, Standing, counted, why_no_room
@@ -219,6 +220,32 @@ SELECT f.party, f.last + 1 - row_number() OVER (PARTITION BY f.party ORDER BY t.
        (t.headers ->> 'ce_businessdate')::date, t.body
 FROM concerned c JOIN feed f USING (party) JOIN told t USING (place)
 """  # noqa: S608 - our own words
+PURGES: tuple[Purge, ...] = (
+    (
+        """
+        DELETE FROM deliveries WHERE id IN (
+            SELECT d.id FROM deliveries d JOIN endpoints e USING (endpoint_id)
+            WHERE d.created < now() - make_interval(days => $1) AND (d.state <> 'waiting' OR e.state <> 'enabled')
+            ORDER BY d.id LIMIT $2 FOR UPDATE OF d SKIP LOCKED)
+        """,
+        "deliveries_days_kept",
+    ),
+    (
+        # The oldest of each feed up to the first that a delivery still shows or waits for: what is left has no gap.
+        """
+        DELETE FROM partner_events e USING (
+            SELECT t.party, t.number FROM partner_feeds f LEFT JOIN (
+                SELECT n.partner_id, min(d.number) AS first FROM deliveries d JOIN endpoints n USING (endpoint_id)
+                GROUP BY n.partner_id
+            ) k ON k.partner_id = f.party CROSS JOIN LATERAL (
+                SELECT party, number, told_at FROM partner_events p WHERE p.party = f.party ORDER BY number LIMIT $2
+            ) t WHERE t.told_at < now() - make_interval(days => $1) AND (k.first IS NULL OR t.number < k.first)
+            LIMIT $2) old
+        WHERE e.party = old.party AND e.number = old.number
+        """,
+        "partner_events_days_kept",
+    ),
+)
 _TURN_SQL = "SELECT pg_advisory_xact_lock(hashtext('guarantee.capacity'))"
 _RESERVE_SQL = """
 INSERT INTO pools AS p (pool, kind, size, outside, reserved)

@@ -46,6 +46,7 @@ BAD = {
     "WEBHOOK_HOURS_MAX": ["0", "721"],
     "WEBHOOK_KEY_HOURS": ["0", "721"],
     "DELIVERIES_DAYS_KEPT": ["0", "3651"],
+    "PARTNER_EVENTS_DAYS_KEPT": ["29", "3651"],
     "DROP_FOLDER": ["/nowhere/drops", __file__],
     "DROP_SETTLE_SECONDS": ["-1", "3601", "nan"],
     "CONSOLE_SERVICES": ["{", "[]", '{"rating": "nowhere"}'],
