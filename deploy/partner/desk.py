@@ -162,9 +162,11 @@ class Desk:
     async def _answer(self, kind: str, body: dict[str, Any], path: str) -> None:
         match kind:
             case "cover.requested.v1":
-                await self._say(f"{path}/cover-answers", {"cover_id": body["cover_id"]}, decide=True)
+                await self._say(f"{path}/cover-answers", {"cover_id": body["cover_id"]}, yes="accepted")
             case "claim.filed.v1":
-                await self._say(f"{path}/claims/{body['claim_id']}/decision", {}, decide=True)
+                await self._say(f"{path}/claims/{body['claim_id']}/decision", {}, yes="accepted")
+            case "change.requested.v1":
+                await self._say(f"{path}/changes/{body['change_id']}/answer", {}, yes="consented")
             case "claim.accepted.v1":
                 paid = {"amount": body["amount"], "receipt": RECEIPT.format(body["claim_id"])}
                 await self._say(f"{path}/claims/{body['claim_id']}/payments", paid)
@@ -176,12 +178,15 @@ class Desk:
                 receipt = RECEIPT.format(f"{claim['claim_id']}-{self.party}")
                 await self._say(path, {"party": self.party, "amount": part["amount"], "receipt": receipt})
 
-    async def _say(self, path: str, body: dict[str, Any], *, decide: bool = False) -> None:
-        """Say something at the bank's door, spoiled by the script; what it must hear in the end it does."""
+    async def _say(self, path: str, body: dict[str, Any], *, yes: str = "") -> None:
+        """Say something at the bank's door, spoiled by the script; what it must hear in the end it does.
+
+        `yes` is the field of an answer that decides.
+        """
         word = self.script.word()
-        if decide:
+        if yes:
             accepted = word is not Word.DENY
-            body = {**body, "accepted": accepted, "reason": "" if accepted else "declined_by_underwriting"}
+            body = {**body, yes: accepted, "reason": "" if accepted else "declined_by_underwriting"}
         key = f"{self.hook}{path}"
         if word is Word.SLOW:
             await asyncio.sleep(1)
@@ -195,8 +200,8 @@ class Desk:
             await self._send(path, body, key=key)
         if word is Word.TWICE:
             await self._send(path, body, key=f"{key}/twice")
-        if word is Word.WAVER and decide:
-            await self._send(path, {**body, "accepted": False, "reason": "changed_our_mind"}, key=f"{key}/waver")
+        if word is Word.WAVER and yes:
+            await self._send(path, {**body, yes: False, "reason": "changed_our_mind"}, key=f"{key}/waver")
 
     async def _send(self, path: str, body: dict[str, Any], *, key: str) -> None:
         assert self.bank is not None  # noqa: S101 - nobody speaks to a bank without one

@@ -8,6 +8,7 @@ from libs.events.application import (
     ApplicationSubmitted,
     ConsentGranted,
     ConsentRevoked,
+    ExtensionApproved,
     FacilityGranted,
     InspectionCompleted,
     LoanClosed,
@@ -23,6 +24,7 @@ from libs.events.rating import InformationDisputed, InformationVerified, RatingA
 from libs.runtime.service import Reactions
 from libs.runtime.tx import Tx
 from services.guarantee.commands import (
+    changes,
     claims,
     connections,
     covers,
@@ -65,6 +67,10 @@ async def facility_granted(tx: Tx, event: FacilityGranted, _: Meta) -> None:
 
 async def loan_disbursed(tx: Tx, event: LoanDisbursed, _: Meta) -> None:
     await covers.activate_cover(tx, event)
+
+
+async def extension_approved(tx: Tx, event: ExtensionApproved, _: Meta) -> None:
+    await changes.note_extension(tx, event)
 
 
 async def repayment_received(tx: Tx, event: RepaymentReceived, _: Meta) -> None:
@@ -115,6 +121,7 @@ REACTIONS: Reactions = {
     ApplicationRefused: application_refused,
     FacilityGranted: facility_granted,
     LoanDisbursed: loan_disbursed,
+    ExtensionApproved: extension_approved,
     RepaymentReceived: repayment_received,
     LoanOverdue: loan_overdue,
     LoanCured: loan_cured,

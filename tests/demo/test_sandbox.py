@@ -137,6 +137,30 @@ async def test_a_partner_that_lies_about_what_it_paid_pays_what_it_owes(
         assert s.desk.books.totals()["paid"] == "56000.00"
 
 
+async def test_a_calling_sandbox_answers_a_change_at_the_banks_door(
+    bench: Benches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = Story()
+    async with bench(service) as b, sandbox(b, tmp_path, monkeypatch) as s:
+        await b.react(story.submitted(), story.rated(), on=DAY)
+        await s.cover(story, "bound")
+        await b.react(story.disbursed(), on=DAY)
+        for number, (word, outcome) in enumerate(
+            ((Word.WAVER, "consented"), (Word.DENY, "refused"), (Word.GARBAGE, "consented"))
+        ):
+            s.desk.script.take(Plan(next=(word,)))
+            body = {"kind": "extended", "annual_rate": "0.045", "maturity": f"2027-0{number + 1}-01", "document": "E"}
+            path = f"/v1/facilities/{story.facility_id}/loans/{story.loan_id}/changes"
+            assert (await b.post(path, body, role="customer_manager")).status_code == 201
+            before = len([name for name in await b.names() if name == f"change.{outcome}"])
+
+            async def answered(outcome: str = outcome, before: int = before) -> bool:
+                return s.desk.books.counts().get(f"change.{outcome}", 0) > before
+
+            await until(answered, f"the change is {outcome}, and the partner knows")
+        assert [status for what, status in s.desk.answers if what == "answer"] == [200, 409, 200, 422, 200]
+
+
 async def test_a_partner_reads_by_cursor_what_no_webhook_brought(
     bench: Benches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

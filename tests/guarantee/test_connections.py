@@ -211,10 +211,10 @@ async def test_a_foreign_partners_no_to_a_quote_is_told_in_our_words(
 @pytest.mark.parametrize(
     ("script", "told"),
     [
-        ((), ["change.consented", "cover.endorsed"]),
-        (("late", "lose"), ["change.consented", "cover.endorsed"]),
-        (("lose", "garbage"), ["change.consented", "cover.endorsed"]),
-        (("deny",), ["change.refused"]),
+        ((), ["change.requested", "change.consented", "cover.endorsed"]),
+        (("late", "lose"), ["change.requested", "change.consented", "cover.endorsed"]),
+        (("lose", "garbage"), ["change.requested", "change.consented", "cover.endorsed"]),
+        (("deny",), ["change.requested", "change.refused"]),
     ],
 )
 async def test_a_foreign_partner_answers_a_change_once(
