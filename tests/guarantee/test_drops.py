@@ -112,7 +112,7 @@ async def test_a_list_as_a_file_gets_the_answer_of_the_interface(bench: Benches,
         assert told(folder, "confirmations-0901.csv")["done"] == 2
         (folder / "confirmations-0901.csv").write_text(confirmed + "\n")
         await sweep(b)
-        assert told(folder, "confirmations-0901.csv")["rows"][0]["code"] == "nothing_to_confirm"
+        assert told(folder, "confirmations-0901.csv")["rows"][0]["code"] == "drawdown_decided"
 
 
 async def test_what_the_interface_refuses_is_refused_with_its_code(bench: Benches, drops: Path) -> None:

@@ -433,6 +433,7 @@ async def test_nothing_is_asked_of_the_database_at_an_event_while_no_partner_has
         return kept(engine)
 
     monkeypatch.setattr(deliveries, "borrowed", counted)
+    monkeypatch.setattr(deliveries, "POLL_SECONDS", 3_600.0)
     async with bench(service) as b:
         await admit(b, AGREED)
         worker = Deliverer(b.parts, httpx.MockTransport(Receiver().handle))
