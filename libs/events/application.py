@@ -354,44 +354,6 @@ class InspectionCompleted:
     findings: tuple[InspectionFinding, ...]
 
 
-@_event("extension.approved")
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExtensionApproved:
-    """The bank agreed that the loan is repaid later (展期); under cover it waits for the guarantor's consent."""
-
-    facility_id: str
-    loan_id: str
-    extension_id: str
-    approver: str
-    maturity: date
-    document: str
-
-
-@_event("extension.refused")
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExtensionRefused:
-    """There is no extension: the approver or the guarantor said no, or the time was over; the loan is due when it was."""
-
-    facility_id: str
-    loan_id: str
-    extension_id: str
-    decided_by: str
-    reason: str
-
-
-@_event("loan.extended")
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoanExtended:
-    """The extension is in effect: the last instalment is due on the new day."""
-
-    facility_id: str
-    loan_id: str
-    extension_id: str
-    maturity_before: date
-    maturity: date
-    outstanding: Money
-
-
 @_event("loan.written_off")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoanWrittenOff:

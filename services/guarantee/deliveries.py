@@ -152,9 +152,6 @@ class Deliverer:
                 task.add_done_callback(self._done)
             if not rows:
                 await woken(self._wake, seconds=POLL_SECONDS)
-            if time.monotonic() - swept > SWEEP_SECONDS:
-                        async with borrowed(self.parts.engine) as driver:
-                    await driver.execute(_SWEEP_SQL, self.parts.settings.deliveries_days_kept)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         """The key's next event may go now, and there is room for another."""
@@ -164,7 +161,7 @@ class Deliverer:
         self._wake.set()
 
     async def _claim(self, room: int) -> list[dict[str, Any]]:
-        """The deliveries to make now. While there is no endpoint, nothing is asked but, now and then, whether there is."""
+        """The deliveries to make now; without any endpoint nothing is asked but, now and then, whether there is one."""
         looking = time.monotonic() >= self._look_at
         if not (looking or self._endpoints):
             return []

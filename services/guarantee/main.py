@@ -12,7 +12,7 @@ from services.guarantee.partners import PARTNERS
 from services.guarantee.reactions import REACTIONS
 from services.guarantee.timers import TIMERS
 
-service = Service(
+service: Service = Service(
     name="guarantee",
     metadata=store.metadata,
     reads=("application", "collateral", "rating"),

@@ -8,7 +8,6 @@ from libs.events.application import (
     ApplicationSubmitted,
     ConsentGranted,
     ConsentRevoked,
-    ExtensionApproved,
     FacilityGranted,
     InspectionCompleted,
     LoanClosed,
@@ -18,6 +17,7 @@ from libs.events.application import (
     RecoveryReceived,
     RepaymentReceived,
 )
+from libs.events.application_upkeep import ExtensionApproved
 from libs.events.collateral import CollateralDisposed, CollateralOffered, CollateralPerfected, CollateralReleased
 from libs.events.envelope import Meta
 from libs.events.rating import InformationDisputed, InformationVerified, RatingAssigned

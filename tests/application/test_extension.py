@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from libs.events.application import ExtensionApproved, ExtensionRefused, LoanExtended
+from libs.events.application_upkeep import ExtensionApproved, ExtensionRefused, LoanExtended
 from libs.events.guarantee_upkeep import ChangeRefused, CoverEndorsed
 from libs.kernel.calendar import add_months
 from libs.kernel.errors import Refused
@@ -160,7 +160,8 @@ async def test_without_cover_it_takes_effect_at_once(bench: Benches) -> None:
         await story.investigated(agreement="")
         await b.react(story.verified(), story.rated(), story.valued(), on=TODAY)
         await story.done("review", {"opinion": "sound"}, role="reviewer", actor="sun")
-        await story.done("decision", {"decision": "approve"}, role="approver", actor="qian")
+        bare = {"decision": "approve", "reasons": ["known_for_long"]}
+        await story.done("decision", bare, role="approver", actor="qian")
         await story.done("contract", {"contract_no": "HT-1"}, role="customer_manager", actor="li")
         await b.react(story.perfected(), on=TODAY)
         await story.draw()

@@ -215,7 +215,12 @@ async def test_a_called_sandbox_answers_changes_as_its_script_says() -> None:
         async def asked(word: Word, cover: str = "cover") -> tuple[bool, bool | None]:
             """What it says to a change, and to the inquiry after it."""
             desk.script.take(Plan(next=(word,)))
-            body = {"reference": word.value + cover, "cover_reference": cover, "change": "extended", "heavier": ["rate"]}
+            body = {
+                "reference": word.value + cover,
+                "cover_reference": cover,
+                "change": "extended",
+                "heavier": ["rate"],
+            }
             body |= {"annual_rate": "0.05", "maturity": "2026-09-01", "answer_by": "2025-09-16"}
             request = {"body": {**body, "business_date": "2025-09-01"}}
             said = await port.send_change(http, body["reference"], request)

@@ -196,11 +196,10 @@ async def test_a_foreign_partners_no_to_a_quote_is_told_in_our_words(
     bench: Benches, reached: Callable[[Gateway], None]
 ) -> None:
     async with bench(service) as b:
+        await admit(b, {**AGREED, "binding": {"quoted": True}})
+        await connect(b)
         for word, reason in (("deny", "capacity"), ("refuse", "request_rejected")):
             reached(Gateway(word))
-            if word == "deny":
-                await admit(b, {**AGREED, "binding": {"quoted": True}})
-                await connect(b)
             asking = Story(name=word, agreement="any")
             await b.react(asking.submitted(), asking.rated(), on=DAY)
             await call(b)

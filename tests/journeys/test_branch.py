@@ -41,8 +41,9 @@ WIRE_NAMES = (
     "repayment.received", "loan.overdue", "loan.reclassified", "provision.changed", "collateral.revalued",
     "shortfall.found", "claim.filed", "claim.accepted", "claim.paid", "disposal.started", "collateral.disposed",
     "recovery.received", "recovery.shared", "loan.written_off", "loan.closed", "cover.released", "result.accrued",
-    "reguarantee.reimbursed", "pay.deferred", "pay.vested", "pay.clawed_back", "case.opened", "case.determined", "exemption.granted",
-    "exemption.refused",
+    "reguarantee.reimbursed", "pay.deferred", "pay.vested", "extension.approved", "change.requested",
+    "change.consented", "cover.endorsed", "loan.extended", "pay.clawed_back", "case.opened", "case.determined",
+    "exemption.granted", "exemption.refused",
 )
 # fmt: on
 NEVER_IN_THE_GENERATED_BRANCH = {
@@ -61,13 +62,8 @@ NEVER_IN_THE_GENERATED_BRANCH = {
     "partner.reinstated": "its agreements name no triggers, and nobody suspends a partner",
     "partner.suspended": "its agreements name no triggers, and nobody suspends a partner",
     "partner.warned": "its agreements name no triggers",
-    "change.requested": "no loan there changes its terms",
-    "change.consented": "no loan there changes its terms",
-    "extension.approved": "no loan there is extended",
-    "extension.refused": "no loan there is extended",
-    "loan.extended": "no loan there is extended",
-    "change.refused": "no loan there changes its terms",
-    "cover.endorsed": "no loan there changes its terms",
+    "extension.refused": "its approvers and partners agree to every extension",
+    "change.refused": "its partners agree to every extension",
     "cover.expiring": "its agreements name no guarantee period",
     "counter_guarantee.perfected": "its agreements ask for no counter-guarantee",
     "guarantor.signed": "its managers put no guarantor on record",

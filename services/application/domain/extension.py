@@ -1,4 +1,4 @@
-"""An extension (展期): asked for before the loan is due, approved by another person, then the guarantor's to consent to.
+"""An extension (展期): asked for before the loan is due, approved by another person, consented to by the guarantor.
 
 Only the last instalment moves. Under cover nothing moves before the guarantor stands for the new day: what it did not
 agree to it would not guarantee (Civil Code 695).
@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from libs.events.application import ExtensionApproved, ExtensionRefused, LoanExtended
+from libs.events.application_upkeep import ExtensionApproved, ExtensionRefused, LoanExtended
 from libs.kernel.calendar import add_months
 from libs.kernel.errors import Invalid, NotFound, Refused
 from services.application.domain.loan import Instalment, Loan, LoanStatus
@@ -64,7 +64,7 @@ class Extension:
         return self.state in (ExtensionState.ASKED, ExtensionState.APPROVED)
 
 
-def ask_extension(  # noqa: PLR0913 - what is asked, and the facts it is judged by, all by keyword
+def ask_extension(
     loan: Loan,
     others: tuple[Extension, ...],
     terms: ExtensionTerms,

@@ -150,8 +150,8 @@ async def list_partner_events(
     """What was published about the caller's own business, in its order and without gaps (scope events.read).
 
     Keep `next`, which is never empty, and ask with it again: what comes later follows it. Events are kept for
-    `PARTNER_EVENTS_DAYS_KEPT` days; a cursor from before is answered 409 `events_forgotten`, none at all begins with the
-    oldest that is kept.
+    `PARTNER_EVENTS_DAYS_KEPT` days: a cursor from before is answered 409 `events_forgotten`, none begins with the
+    oldest kept.
     """
     door.require_partner(scopes.EVENTS_READ)
     place, party = after(cursor) or "0", door.caller.party

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from decimal import Decimal
 
-from libs.events.application import ExtensionApproved
+from libs.events.application_upkeep import ExtensionApproved
 from libs.kernel.errors import NotFound
 from libs.runtime.tx import Tx
 from services.guarantee.commands.covers import bill, known_cover, known_loan, loan_of, terms_of, watch_period

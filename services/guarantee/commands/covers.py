@@ -77,8 +77,9 @@ async def take_cover_answer(tx: Tx, facility_id: str, answer: CoverAnswer) -> No
     terms = tx.policy(CoverTerms, "guarantee/cover")
     if answer.accepted and await is_suspended(tx, cover.agreement):
         answer = replace(answer, accepted=False, reason="agreement_suspended")
-    routing = None if cover.premium_rate is None else await tx.find(ROUTINGS, facility_id)
-    quote = None if routing is None else quoted(routing, cover.agreement, cover.amount)
+    quote = None
+    if cover.premium_rate is not None:
+        quote = quoted(await tx.get(ROUTINGS, facility_id), cover.agreement, cover.amount)
     settled, events = settle_answer(cover, agreement, answer, terms.terms, quote)
     tx.cancel_timer(HOLD_EXPIRES, ref=cover.cover_id)
     await settle(tx, cover, settled, events, policy=terms.ref)

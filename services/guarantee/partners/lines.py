@@ -113,7 +113,7 @@ def _line(parts: Parts, connection: Connection, *, send: Send, inquire: Inquire)
 
 
 def _with_identity(parts: Parts, way: _Way, send: Send, without: Send) -> Send:
-    """Send with the borrower's identity, asked for at that moment and kept nowhere; `without` where none may be told."""
+    """Send with the borrower's identity, asked for just then and kept nowhere; `without` where none may be told."""
 
     async def with_identity(http: httpx.AsyncClient, reference: str, request: dict[str, Any]) -> Answer:
         if way.consent is None:
