@@ -32,7 +32,8 @@ from services.guarantee.domain.bordereau import rows_of
 POLL_SECONDS = 1.0
 QUIET_SECONDS = 60.0
 """Between two complaints about the same folder."""
-AGAIN, UNREADABLE, TOO_LARGE = 503, 422, 413
+AGAIN = 503
+"""The service cannot take it just now."""
 SUBJECT = "drop-folder"
 CONFIRMED, WHY = ("facility_id", "loan_id", "accepted"), ("reason",)
 EXPOSED, GROUP = ("as_of", "obligor", "amount", "currency"), ("related_group",)
@@ -100,17 +101,15 @@ class Drops:
 
     async def _said(self, partner: str, name: str, content: bytes | None) -> tuple[int, str]:
         """What the interface says to the file."""
-        if content is None:
-            return UNREADABLE, problem_body(UNREADABLE, "list_unreadable", "this is no plain file")
-        if len(content) > self.parts.settings.list_bytes_max:
-            return TOO_LARGE, problem_body(TOO_LARGE, "body_too_large")
+        if content is not None and len(content) > self.parts.settings.list_bytes_max:
+            return 413, problem_body(413, "body_too_large")
         try:
             request = await asyncio.to_thread(request_of, partner, name, content)
         except Invalid as error:
             return error.status, problem_body(error.status, error.code, error.detail, **error.facts)
         granted = frozenset({scopes.REPORTS_WRITE, scopes.COVERS_ANSWER})
         caller = Caller(subject=SUBJECT, roles=frozenset({PARTNER}), party=partner, scopes=granted)
-        key = {"idempotency-key": f"{name}@{hashlib.sha256(content).hexdigest()}"}
+        key = {"idempotency-key": f"{name}@{hashlib.sha256(content or b'').hexdigest()}"}
         transport = httpx.ASGITransport(app=_acting_for(caller, self._app), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://drops") as http:
             answer = await http.post(**{**request, "headers": {**request.get("headers", {}), **key}})
@@ -122,8 +121,10 @@ class Drops:
             self.parts.log.warning("drop_folder_unusable", partner=partner, error=fault(error))
 
 
-def request_of(partner: str, name: str, content: bytes) -> Request:
+def request_of(partner: str, name: str, content: bytes | None) -> Request:
     """The request that a file stands for, by its name; raises Invalid for what is no list that we take."""
+    if content is None:
+        raise Invalid("list_unreadable", "this is no plain file")
     if listed := _LIST.fullmatch(name):
         about, month, party = listed.groups()
         path = f"/v1/partners/{partner}/lists/{about}/{month}"
