@@ -41,8 +41,7 @@ WIRE_NAMES = (
     "repayment.received", "loan.overdue", "loan.reclassified", "provision.changed", "collateral.revalued",
     "shortfall.found", "claim.filed", "claim.accepted", "claim.paid", "disposal.started", "collateral.disposed",
     "recovery.received", "recovery.shared", "loan.written_off", "loan.closed", "cover.released", "result.accrued",
-    "reguarantee.reimbursed", "pay.deferred", "pay.vested", "extension.approved", "change.requested",
-    "change.consented", "cover.endorsed", "loan.extended", "pay.clawed_back", "case.opened", "case.determined",
+    "reguarantee.reimbursed", "pay.deferred", "pay.vested", "extension.approved", "loan.extended", "pay.clawed_back", "case.opened", "case.determined",
     "exemption.granted", "exemption.refused",
 )
 # fmt: on
@@ -62,8 +61,11 @@ NEVER_IN_THE_GENERATED_BRANCH = {
     "partner.reinstated": "its agreements name no triggers, and nobody suspends a partner",
     "partner.suspended": "its agreements name no triggers, and nobody suspends a partner",
     "partner.warned": "its agreements name no triggers",
-    "extension.refused": "its approvers and partners agree to every extension",
-    "change.refused": "its partners agree to every extension",
+    "extension.refused": "its approvers agree to every extension",
+    "change.requested": "only loans without cover are extended there",
+    "change.consented": "the same",
+    "change.refused": "the same",
+    "cover.endorsed": "the same",
     "cover.expiring": "its agreements name no guarantee period",
     "counter_guarantee.perfected": "its agreements ask for no counter-guarantee",
     "guarantor.signed": "its managers put no guarantor on record",
