@@ -41,8 +41,8 @@ WIRE_NAMES = (
     "repayment.received", "loan.overdue", "loan.reclassified", "provision.changed", "collateral.revalued",
     "shortfall.found", "claim.filed", "claim.accepted", "claim.paid", "disposal.started", "collateral.disposed",
     "recovery.received", "recovery.shared", "loan.written_off", "loan.closed", "cover.released", "result.accrued",
-    "reguarantee.reimbursed", "pay.deferred", "pay.vested", "extension.approved", "loan.extended", "pay.clawed_back", "case.opened", "case.determined",
-    "exemption.granted", "exemption.refused",
+    "reguarantee.reimbursed", "pay.deferred", "pay.vested", "extension.approved", "loan.extended",
+    "pay.clawed_back", "case.opened", "case.determined", "exemption.granted", "exemption.refused",
 )
 # fmt: on
 NEVER_IN_THE_GENERATED_BRANCH = {
