@@ -16,7 +16,7 @@ from pydantic_core import to_json
 from libs.kernel.errors import Invalid, NotAllowed, Refused, Rejection
 from libs.kernel.money import Money
 from libs.runtime import answers
-from libs.runtime.auth import Caller, Unauthenticated
+from libs.runtime.auth import ACTING_FOR, Caller, Unauthenticated
 from libs.runtime.certificates import thumbprint_of
 from libs.runtime.keyring import Keyring
 from libs.runtime.problems import MEDIA_TYPE, problem, problem_body
@@ -29,8 +29,6 @@ KEY_CHARACTERS_MAX = 255
 ORDER_SECONDS_MAX = 60
 """For an order whose transactions are its own, while its idempotency key stays claimed."""
 EVENTS_HEADER = "silverbear-events"
-ACTING_FOR = "silverbear.caller"
-"""Where this process says for whom it brings a request of its own; nothing that comes from outside gets there."""
 Command = Callable[[Tx], Awaitable[Any]]
 # A day as a caller writes it: far enough from the ends of the calendar that every rule can count days from it.
 Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2199, 12, 31))]

@@ -18,10 +18,9 @@ import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from libs.kernel.errors import Invalid
-from libs.runtime.auth import PARTNER, Caller
+from libs.runtime.auth import ACTING_FOR, PARTNER, Caller
 from libs.runtime.database import woken
 from libs.runtime.faults import reach
-from libs.runtime.http import ACTING_FOR
 from libs.runtime.logs import fault
 from libs.runtime.problems import problem_body
 from libs.runtime.tray import Tray, held, name_of, parties_in
