@@ -22,19 +22,23 @@ async def partners_say(sandboxes: Mapping[str, str], entries: Iterable[Entry]) -
     """Lines for the report, and what does not reconcile."""
     if not sandboxes:
         return [], []
-    expected, paid = _expected(entries)
+    expected, paid, reimbursed = _expected(entries)
     lines, amiss = ["", "Partners' own books, told by webhook"], list[str]()
     async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
         for partner, url in sandboxes.items():
             books = await _books(http, url, expected[partner].total())
             told = f"{books['heard']} events, {books['pushed']} by webhook, {books['copies']} copies"
-            lines.append(f"  {partner:<14} {told}, claims paid {Decimal(books['paid']):,.2f}")
+            paying = f"claims paid {Decimal(books['paid']):,.2f}, reimbursed {Decimal(books['reimbursed']):,.2f}"
+            lines.append(f"  {partner:<14} {told}, {paying}")
             if books["told"] != dict(expected[partner]):
                 amiss.append(f"{partner} was told {books['told']}, the journal has {dict(expected[partner])}")
             if books["missing"] or books["unordered"] or books["pushed"] < books["heard"]:
                 amiss.append(f"{partner}: missing {books['missing']}, {books['unordered']} out of order, {told}")
             if Decimal(books["paid"]) != paid[partner]:
                 amiss.append(f"{partner} paid {books['paid']} by its own books, {paid[partner]} by the journal")
+            if Decimal(books["reimbursed"]) != reimbursed[partner]:
+                by_journal = f"{reimbursed[partner]} by the journal"
+                amiss.append(f"{partner} reimbursed {books['reimbursed']} by its own books, {by_journal}")
     return lines, amiss
 
 
@@ -49,11 +53,14 @@ async def _books(http: httpx.AsyncClient, url: str, events: int) -> dict[str, An
     return books
 
 
-def _expected(entries: Iterable[Entry]) -> tuple[defaultdict[str, Counter[str]], defaultdict[str, Decimal]]:
-    """By partner: the events about its covers and itself, and what it paid, as the journal has it."""
+Sums = defaultdict[str, Decimal]
+
+
+def _expected(entries: Iterable[Entry]) -> tuple[defaultdict[str, Counter[str]], Sums, Sums]:
+    """By partner: the events about its covers, its parts and itself, what it paid, and what it reimbursed."""
     owner: dict[str, str] = {}
     expected: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    paid: defaultdict[str, Decimal] = defaultdict(Decimal)
+    paid, reimbursed = Sums(Decimal), Sums(Decimal)
     told = {kind.type for kind in kinds() if kind.topic == "guarantee"}
     ours = [entry for entry in entries if entry.type in told]
     for entry in ours:
@@ -62,8 +69,19 @@ def _expected(entries: Iterable[Entry]) -> tuple[defaultdict[str, Counter[str]],
     for entry in ours:
         partner = entry.body.get("partner") or owner.get(entry.body.get("cover_id", ""), "")
         name = entry.type.rpartition(".")[0]
-        if partner and name != "claim.refused":
-            expected[partner][name] += 1
-            if name == "claim.paid":
-                paid[partner] += Decimal(entry.body["amount"]["amount"])
-    return expected, paid
+        if name == "claim.refused":
+            continue
+        for each in {partner, *_behind(name, entry)} - {""}:
+            expected[each][name] += 1
+        if name == "claim.paid":
+            paid[partner] += Decimal(entry.body["amount"]["amount"])
+        if name == "reguarantee.reimbursed":
+            reimbursed[entry.body["party"]] += Decimal(entry.body["amount"]["amount"])
+    return expected, paid, reimbursed
+
+
+def _behind(name: str, entry: Entry) -> set[str]:
+    """Who else is told: those who bear a part of it, or owe it."""
+    if name in ("claim.paid", "recovery.shared"):
+        return {part["party"] for part in entry.body["parts"]}
+    return {entry.body["party"]} if name.startswith("reguarantee.") else set()

@@ -19,6 +19,7 @@ from deploy.demo.journey import Journey, Step
 from deploy.demo.lives import IndexMove, Life
 from libs.runtime.scheduler import Scheduler
 
+REIMBURSE_SECONDS_MAX = 20.0
 PHASES = ("life", "apply", "decide", "draw", "premium")
 """Within a day, in this order; the platform comes to rest between two of them."""
 
@@ -70,9 +71,19 @@ class Replay:
                 await self._scheduler.open_day(day)
                 await self._scheduler.quiet()
             await self._play(day)
+            await self._reimbursed()
             self._show(self.progress)
             day = await self._next(day)
         await self._scheduler.settle()
+
+    async def _reimbursed(self) -> None:
+        """Those behind a guarantor pay by themselves when they are told; while they do, no day passes."""
+        deadline = time.monotonic() + REIMBURSE_SECONDS_MAX  # then their day may pass, and that is told as overdue
+        while self._branch.ways and await self._scheduler.waits("guarantee", "leg.due"):
+            if time.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.01)
+            await self._scheduler.quiet()
 
     async def _next(self, day: date) -> date | None:
         """The next day on which anything is due; a timer in the past fires with the next day."""

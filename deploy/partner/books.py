@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -12,13 +13,17 @@ CENT = Decimal("0.01")
 
 @dataclass(slots=True)
 class Books:
-    """In memory: a sandbox that ends forgets, and reads its events again."""
+    """In memory: a sandbox that ends forgets, and reads its events again. `party` is whose they are."""
 
+    party: str = ""
     willing: dict[str, Decimal] = field(default_factory=dict)
     """What it will guarantee for a facility, where it was told; zero declines."""
     covers: dict[str, dict[str, Any]] = field(default_factory=dict)
     quotes: dict[str, dict[str, Any]] = field(default_factory=dict)
     claims: dict[str, dict[str, Any]] = field(default_factory=dict)
+    changes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    own: set[str] = field(default_factory=set)
+    """Covers that it gave itself, and does not only stand behind."""
     events: dict[int, dict[str, Any]] = field(default_factory=dict)
     """By their number, which counts from 1 without gaps."""
     pushed: int = 0
@@ -41,6 +46,8 @@ class Books:
         self.unordered += number < self._last.get(subject, 0)
         self._last[subject] = max(number, self._last.get(subject, 0))
         self.events[number] = event
+        if event["type"].startswith("cover.bound."):
+            self.own.add(event["body"]["cover_id"])
 
     @property
     def missing(self) -> list[int]:
@@ -52,9 +59,16 @@ class Books:
         return dict(Counter(event["type"].rpartition(".")[0] for event in self.events.values()))
 
     def paid(self) -> Decimal:
-        """What it paid on claims, by what it was told."""
-        told = (event["body"] for event in self.events.values() if event["type"].startswith("claim.paid."))
-        return sum((Decimal(body["amount"]["amount"]) for body in told), Decimal(0))
+        """What it paid on claims under its own covers, by what it was told."""
+        return self._sum("claim.paid.", lambda body: body["cover_id"] in self.own)
+
+    def reimbursed(self) -> Decimal:
+        """What it gave to those behind whom it stands."""
+        return self._sum("reguarantee.reimbursed.", lambda body: body["party"] == self.party)
+
+    def _sum(self, kind: str, counts: Callable[[dict[str, Any]], bool]) -> Decimal:
+        told = (event["body"] for event in self.events.values() if event["type"].startswith(kind))
+        return sum((Decimal(body["amount"]["amount"]) for body in told if counts(body)), Decimal(0))
 
     def totals(self) -> dict[str, Any]:
         """For reconciliation: what it answered itself, and what it was told."""
@@ -72,4 +86,5 @@ class Books:
             "missing": self.missing,
             "told": self.counts(),
             "paid": str(self.paid().quantize(CENT)),
+            "reimbursed": str(self.reimbursed().quantize(CENT)),
         }

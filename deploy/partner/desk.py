@@ -1,4 +1,4 @@
-"""A sandbox partner's machine: the standard's five routes, a webhook, and the routes by which a test steers it.
+"""A sandbox partner's machine: the standard's routes, a webhook, and the routes by which a test steers it.
 
 Asked over the standard it answers there; a partner that answers at the bank's door does so when a webhook tells it of a
 request or a claim. Either way the script's next word may spoil it.
@@ -58,6 +58,19 @@ class Claim(BaseModel):
     business_date: str
 
 
+class ChangeRequest(BaseModel):
+    """A bank asks whether the partner stands for new terms of a covered loan; `heavier` names what needs its word."""
+
+    reference: str
+    cover_reference: str
+    change: str
+    heavier: list[str]
+    annual_rate: str
+    maturity: str
+    answer_by: str
+    business_date: str
+
+
 class Cut(Response):
     """Headers that promise a body which never comes: the server has to drop the line."""
 
@@ -76,7 +89,8 @@ class Desk:
         self, *, bank: Bank | None = None, hook: str = "", plan: Plan | None = None, calling: bool = False
     ) -> None:
         self.calling = calling and bank is not None
-        self.books, self.script, self.bank, self.hook = Books(), Script(plan or Plan()), bank, hook
+        self.party = bank.access.partner_id if bank else ""
+        self.books, self.script, self.bank, self.hook = Books(self.party), Script(plan or Plan()), bank, hook
         self.secret = ""
         self._cursor = ""
         self.answers: list[tuple[str, int]] = []
@@ -111,6 +125,16 @@ class Desk:
         answer["claimed"] = str(claim.claimed)
         return self.books.claims.setdefault(claim.reference, answer)
 
+    def change(self, change: ChangeRequest, word: Word) -> dict[str, Any]:
+        """Consent once per reference to a change under a cover that was given here."""
+        known = self.books.covers.get(change.cover_reference, {}).get("accepted", False)
+        reason = "" if known and word is not Word.DENY else "declined_by_underwriting" if known else "no_such_cover"
+        given = {"reference": change.reference, "accepted": not reason, "reason": reason}
+        answer = self.books.changes.setdefault(change.reference, given)
+        if word is Word.WAVER:
+            self.books.changes[change.reference] = {**answer, "accepted": False, "reason": "changed_our_mind"}
+        return answer
+
     async def spoiled(self, word: Word, answer: dict[str, Any]) -> Response | dict[str, Any]:
         """The answer as the script lets it out."""
         match word:
@@ -127,26 +151,42 @@ class Desk:
 
         Noted last: what could not be answered is told again. Each answer has a key of its own, so once is enough.
         """
-        if self.calling and not self.books.knows(event):
-            await self._answer(event["type"], event["body"], f"/v1/facilities/{event['subject']}")
+        if self.bank is not None and not self.books.knows(event):
+            kind, body, path = event["type"], event["body"], f"/v1/facilities/{event['subject']}"
+            if self.calling:
+                await self._answer(kind, body, path)
+            if kind == "claim.paid.v1" and body["cover_id"] not in self.books.own:
+                await self._reimburse(body, f"{path}/claims/{body['claim_id']}/reimbursements")
         self.books.hear(event, pushed=pushed)
 
     async def _answer(self, kind: str, body: dict[str, Any], path: str) -> None:
         match kind:
             case "cover.requested.v1":
-                await self._say(f"{path}/cover-answers", {"cover_id": body["cover_id"]}, decide=True)
+                await self._say(f"{path}/cover-answers", {"cover_id": body["cover_id"]}, yes="accepted")
             case "claim.filed.v1":
-                await self._say(f"{path}/claims/{body['claim_id']}/decision", {}, decide=True)
+                await self._say(f"{path}/claims/{body['claim_id']}/decision", {}, yes="accepted")
+            case "change.requested.v1":
+                await self._say(f"{path}/changes/{body['change_id']}/answer", {}, yes="consented")
             case "claim.accepted.v1":
                 paid = {"amount": body["amount"], "receipt": RECEIPT.format(body["claim_id"])}
                 await self._say(f"{path}/claims/{body['claim_id']}/payments", paid)
 
-    async def _say(self, path: str, body: dict[str, Any], *, decide: bool = False) -> None:
-        """Say something at the bank's door, spoiled by the script; what it must hear in the end it does."""
+    async def _reimburse(self, claim: dict[str, Any], path: str) -> None:
+        """The direct payer has paid: give it our part, wherever we answer otherwise."""
+        for part in claim["parts"]:
+            if part["party"] == self.party:
+                receipt = RECEIPT.format(f"{claim['claim_id']}-{self.party}")
+                await self._say(path, {"party": self.party, "amount": part["amount"], "receipt": receipt})
+
+    async def _say(self, path: str, body: dict[str, Any], *, yes: str = "") -> None:
+        """Say something at the bank's door, spoiled by the script; what it must hear in the end it does.
+
+        `yes` is the field of an answer that decides.
+        """
         word = self.script.word()
-        if decide:
+        if yes:
             accepted = word is not Word.DENY
-            body = {**body, "accepted": accepted, "reason": "" if accepted else "declined_by_underwriting"}
+            body = {**body, yes: accepted, "reason": "" if accepted else "declined_by_underwriting"}
         key = f"{self.hook}{path}"
         if word is Word.SLOW:
             await asyncio.sleep(1)
@@ -160,12 +200,14 @@ class Desk:
             await self._send(path, body, key=key)
         if word is Word.TWICE:
             await self._send(path, body, key=f"{key}/twice")
-        if word is Word.WAVER and decide:
-            await self._send(path, {**body, "accepted": False, "reason": "changed_our_mind"}, key=f"{key}/waver")
+        if word is Word.WAVER and yes:
+            await self._send(path, {**body, yes: False, "reason": "changed_our_mind"}, key=f"{key}/waver")
 
     async def _send(self, path: str, body: dict[str, Any], *, key: str) -> None:
         assert self.bank is not None  # noqa: S101 - nobody speaks to a bank without one
         answer = await self.bank.post(path, body, key=key)
+        if answer.is_server_error:
+            answer.raise_for_status()  # the webhook was not taken, so it comes again
         self.answers.append((path.rpartition("/")[2], answer.status_code))
 
     async def read_events(self) -> None:
@@ -242,6 +284,11 @@ def _standard(app: FastAPI, desk: Desk) -> None:
         """Answer a request for a quote."""
         return await answered(lambda word: desk.quote(request, word))
 
+    @app.post("/changes", response_model=None)
+    async def change(request: ChangeRequest) -> Any:
+        """Answer whether it stands for a loan's new terms."""
+        return await answered(lambda word: desk.change(request, word))
+
     @app.post("/claims", response_model=None)
     async def claim(request: Claim) -> Any:
         """Answer a claim."""
@@ -258,6 +305,11 @@ def _inquiries(app: FastAPI, desk: Desk) -> None:
     async def show_quote(reference: str) -> dict[str, Any]:
         """The quote given to a reference; 404 when it never arrived."""
         return _known(desk.books.quotes, reference)
+
+    @app.get("/changes/{reference}")
+    async def show_change(reference: str) -> dict[str, Any]:
+        """The answer given to a change; 404 when it never arrived."""
+        return _known(desk.books.changes, reference)
 
     @app.get("/claims/{reference}")
     async def show_claim(reference: str) -> dict[str, Any]:

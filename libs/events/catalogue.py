@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
-from libs.events import application, clock, collateral, guarantee, guarantee_losses, guarantee_upkeep, incentive, rating
+from libs.events import (
+    application,
+    application_upkeep,
+    clock,
+    collateral,
+    guarantee,
+    guarantee_losses,
+    guarantee_upkeep,
+    incentive,
+    rating,
+)
 from libs.events.envelope import CATALOGUE, Kind
 
 TOPICS = ("application", "rating", "collateral", "guarantee", "incentive", "clock")
-MODULES = (application, rating, collateral, guarantee, guarantee_losses, guarantee_upkeep, incentive, clock)
+MODULES = (
+    application,
+    application_upkeep,
+    rating,
+    collateral,
+    guarantee,
+    guarantee_losses,
+    guarantee_upkeep,
+    incentive,
+    clock,
+)
 
 
 def kinds() -> tuple[Kind, ...]:

@@ -77,6 +77,22 @@ class DisbursementNoticeIssued:
     notice: str
 
 
+@_event("change.requested")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeRequested:
+    """The partner is asked whether it stands for other terms of the loan; `heavier` is what needs its consent."""
+
+    facility_id: str
+    cover_id: str
+    loan_id: str
+    change_id: str
+    change: str
+    heavier: tuple[str, ...]
+    annual_rate: Decimal
+    maturity: date
+    answer_by: date
+
+
 @_event("change.consented")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeConsented:

@@ -30,6 +30,8 @@ BANK = (
 )
 PARTNER = "partner"
 Reach = str | None
+ACTING_FOR = "silverbear.caller"
+"""Where this process says for whom it brings a request of its own; nothing that comes from outside gets there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ POINTS = (
     "consumer.mid_batch",
     "consumer.after_commit",
     "calls.after_send",
+    "drops.before_result",
 )
 _hits: Counter[str] = Counter()
 

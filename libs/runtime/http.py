@@ -16,7 +16,7 @@ from pydantic_core import to_json
 from libs.kernel.errors import Invalid, NotAllowed, Refused, Rejection
 from libs.kernel.money import Money
 from libs.runtime import answers
-from libs.runtime.auth import Caller, Unauthenticated
+from libs.runtime.auth import ACTING_FOR, Caller, Unauthenticated
 from libs.runtime.certificates import thumbprint_of
 from libs.runtime.keyring import Keyring
 from libs.runtime.problems import MEDIA_TYPE, problem, problem_body
@@ -346,6 +346,8 @@ IfMatch = Annotated[
 async def caller_of(request: Request) -> Caller:
     """Who sends the request; raises Unauthenticated, and TooMany for a partner that asks too often."""
     parts: Parts = request.app.state.parts
+    if isinstance(inside := request.scope.get(ACTING_FOR), Caller):
+        return inside
     caller: Caller = await request.app.state.tokens.caller(request.headers.get("authorization", ""))
     header = parts.settings.client_certificate_header
     if caller.certificate and caller.certificate != thumbprint_of(request.headers.getlist(header) if header else ()):

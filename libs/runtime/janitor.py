@@ -1,4 +1,4 @@
-"""Forgets what has been kept long enough: answers to idempotency keys, and outbound calls that are done.
+"""Forgets what has been kept long enough: answers to idempotency keys, outbound calls that are done, a service's own.
 
 A key that was forgotten is a new one again, and so is a call's reference: each is kept longer than anybody repeats it.
 """
@@ -9,7 +9,7 @@ import asyncio
 
 from libs.runtime.database import borrowed
 from libs.runtime.logs import fault
-from libs.runtime.wiring import Parts
+from libs.runtime.wiring import Parts, Purge
 
 ROWS_AT_ONCE = 1_000
 
@@ -26,6 +26,7 @@ DELETE FROM calls c USING (
     LIMIT $2 FOR UPDATE SKIP LOCKED) old
 WHERE c.id = old.id
 """
+_EVERYWHERE: tuple[Purge, ...] = ((_REQUESTS_SQL, "requests_days_kept"), (_CALLS_SQL, "calls_days_kept"))
 
 
 class Janitor:
@@ -45,8 +46,9 @@ class Janitor:
 
     async def sweep(self) -> int:
         """Forget all that is old, a bounded number of rows in each statement; returns how many rows went."""
-        settings, gone = self.parts.settings, 0
-        for statement, days in ((_REQUESTS_SQL, settings.requests_days_kept), (_CALLS_SQL, settings.calls_days_kept)):
+        gone = 0
+        for statement, setting in (*_EVERYWHERE, *self.parts.purges):
+            days: int = getattr(self.parts.settings, setting)
             rows = ROWS_AT_ONCE
             while rows == ROWS_AT_ONCE:
                 async with borrowed(self.parts.engine) as driver:

@@ -105,6 +105,13 @@ class Scheduler:
             due = await driver.fetchval(f"SELECT min(due) FROM ({self._due_sql}) t")  # noqa: S608 - our names
         return due if isinstance(due, date) else None
 
+    async def waits(self, service: str, kind: str) -> bool:
+        """Whether a timer of this kind waits in a service."""
+        assert service in self.readers, service  # noqa: S101 - a name of ours, never a caller's
+        async with borrowed(self.observer) as driver:
+            found = await driver.fetchval(f"SELECT EXISTS (SELECT FROM {service}.timers WHERE kind = $1)", kind)  # noqa: S608 - our names
+        return bool(found)
+
     async def open_day(self, day: date) -> None:
         """Close every day before `day` and open it; the tick carries the offsets reached. Raises NotQuiet."""
         await patiently(lambda: self._open_day(day), on_retry=self._retrying)

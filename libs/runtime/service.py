@@ -28,7 +28,7 @@ from libs.runtime.settings import Settings, read_settings
 from libs.runtime.telemetry import Telemetry, Watch
 from libs.runtime.traces import traces_of
 from libs.runtime.tx import Booking
-from libs.runtime.wiring import Parts, Reactions, Timers, Worker
+from libs.runtime.wiring import Parts, Purge, Reactions, Timers, Worker
 
 __all__ = ["Reactions", "Service", "Timers"]
 
@@ -54,6 +54,7 @@ class Service:
         journal: str = "",
         booking: Booking | None = None,
         callers: Sequence[Callable[[Parts], Worker]] = (),
+        purges: Sequence[Purge] = (),
         settings: Settings | None = None,
     ) -> None:
         unknown = set(reads) - set(catalogue.TOPICS)
@@ -63,7 +64,7 @@ class Service:
         self.reactions = {kind_of(body).type: reaction for body, reaction in reactions.items()}
         self.timers, self.partners, self._settings = timers, partners, settings
         self.needs, self.journal = tuple(needs), journal
-        self.callers, self._booking = tuple(callers), booking
+        self.callers, self.purges, self._booking = tuple(callers), tuple(purges), booking
         self.app = Interface(
             title=f"Silverbear {name}",
             version="1",
@@ -97,6 +98,7 @@ class Service:
             keyring=Keyring(settings.keyring_path) if settings.keyring_path else None,
             journal=self.journal,
             booking=self._booking,
+            purges=self.purges,
             log=structlog.get_logger().bind(service=self.name),
             telemetry=Telemetry(self.name, traces_of(settings, self.name)),
         )

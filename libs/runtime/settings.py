@@ -75,6 +75,12 @@ class Settings(BaseSettings):
     """How long a webhook's older keys sign beside a new one."""
     deliveries_days_kept: int = Field(90, ge=1, le=3_650)
     """How long the log of a finished delivery is kept; its event can be replayed longer."""
+    partner_events_days_kept: int = Field(400, ge=30, le=3_650)
+    """How long partners can read, and have replayed, what was published about their business."""
+    drop_folder: Path | None = None
+    """Where partners' lists come in as files, in a folder named after each partner; without it nowhere."""
+    drop_settle_seconds: float = Field(5.0, ge=0, le=3_600)
+    """How long a file must have lain still before it is taken, for those who cannot rename one that is whole."""
     console_services: dict[str, Address] = Field(default_factory=dict)
     relay: bool = True
     calls: bool = True
@@ -189,6 +195,10 @@ def _no_keys(path: Path) -> Iterator[tuple[str, str]]:
 def _no_files(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.trace_file is not None and not settings.trace_file.parent.is_dir():
         yield "TRACE_FILE", f"there is no folder {settings.trace_file.parent}"
+    if settings.drop_folder is not None and not (
+        settings.drop_folder.is_dir() and os.access(settings.drop_folder, os.R_OK | os.X_OK)
+    ):
+        yield "DROP_FOLDER", f"{settings.drop_folder} is no folder that can be read"
     if settings.identity_token_path is not None and not os.access(settings.identity_token_path, os.R_OK):
         yield "IDENTITY_TOKEN_PATH", f"{settings.identity_token_path} cannot be read"
 

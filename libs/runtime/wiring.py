@@ -33,6 +33,8 @@ Reaction = Callable[[Tx, Any, Meta], Awaitable[None]]
 Reactions = Mapping[type, Reaction]
 Timer = Callable[[Tx, str, str], Awaitable[None]]
 Timers = Mapping[str, Timer]
+Purge = tuple[str, str]
+"""A statement that forgets at most $2 rows older than $1 days, and the setting that says how many days."""
 
 
 class Worker(Protocol):
@@ -61,6 +63,7 @@ class Parts:
     journal: str = ""
     """What a unit runs with the events it publishes; see Unit.flush."""
     booking: Booking | None = None
+    purges: Sequence[Purge] = ()
     opened: asyncio.Condition = field(default_factory=asyncio.Condition)
     open_on: date = date.min
     draining: bool = False

@@ -14,12 +14,12 @@ from libs.events.guarantee import (
     CoverBound,
     CoverRefused,
 )
-from libs.events.guarantee_upkeep import DisbursementNoticeIssued
+from libs.events.guarantee_upkeep import ChangeRefused, CoverEndorsed, DisbursementNoticeIssued
 from libs.events.incentive import CaseDetermined
 from libs.events.rating import InformationDisputed, InformationVerified, RatingAssigned
 from libs.runtime.service import Reactions
 from libs.runtime.tx import Tx
-from services.application.commands import facts, workout
+from services.application.commands import extensions, facts, workout
 from services.application.domain.loan import ClaimState
 
 _CLAIMS: dict[type, ClaimState] = {
@@ -74,6 +74,14 @@ async def collateral_disposed(tx: Tx, event: CollateralDisposed, _: Meta) -> Non
     await workout.note_disposal(tx, event.facility_id, event.collateral_id, event.net)
 
 
+async def cover_endorsed(tx: Tx, event: CoverEndorsed, _: Meta) -> None:
+    await extensions.note_endorsement(tx, event)
+
+
+async def change_refused(tx: Tx, event: ChangeRefused, _: Meta) -> None:
+    await extensions.note_change_refused(tx, event)
+
+
 REACTIONS: Reactions = {
     InformationVerified: information_settled,
     InformationDisputed: information_settled,
@@ -85,6 +93,8 @@ REACTIONS: Reactions = {
     DisbursementNoticeIssued: notice_issued,
     CoverBound: cover_settled,
     CoverRefused: cover_settled,
+    CoverEndorsed: cover_endorsed,
+    ChangeRefused: change_refused,
     ClaimFiled: claim_moved,
     ClaimAppealed: claim_moved,
     ClaimDenied: claim_moved,

@@ -13,6 +13,7 @@ from libs.runtime.keyring import DataKey, Keyring
 from libs.runtime.shelf import Shelf
 from libs.runtime.tables import service_metadata
 from libs.runtime.tx import Tx
+from services.application.domain.extension import Extension
 from services.application.domain.facility import Facility
 from services.application.domain.identity import Consent, Disclosure, Party, PartyKey, Person, erased
 from services.application.domain.investigation import Investigation
@@ -31,6 +32,7 @@ STAFF = Shelf(metadata, "staff", Staff, id="staff_id", group="staff_id")
 FACILITIES = Shelf(metadata, "facilities", Facility, id="facility_id")
 INVESTIGATIONS = Shelf(metadata, "investigations", Investigation, id="facility_id")
 LOANS = Shelf(metadata, "loans", Loan, id="loan_id")
+EXTENSIONS = Shelf(metadata, "extensions", Extension, id="extension_id")
 
 
 async def ordered_on(tx: Tx, kind: str, reference: str) -> date:

@@ -14,13 +14,14 @@ from libs.runtime.keyring import Keyring
 from libs.runtime.tx import Tx
 from services.application.domain.classification import RiskClass
 from services.application.domain.drawdown import unmet_conditions
+from services.application.domain.extension import Extension
 from services.application.domain.facility import CoverState, Facility, Item, Review, Status
 from services.application.domain.identity import Consent, Detail, masked
 from services.application.domain.investigation import Findings
 from services.application.domain.loan import ClaimState, Instalment, LoanStatus, days_past_due
 from services.application.domain.provision import Adequacy, ProvisionTerms, adequacy
 from services.application.domain.review import missing_facts
-from services.application.store import CONSENTS, FACILITIES, INVESTIGATIONS, LOANS, PARTIES, person_of
+from services.application.store import CONSENTS, EXTENSIONS, FACILITIES, INVESTIGATIONS, LOANS, PARTIES, person_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +91,7 @@ class LoanView:
     case_determined: bool
     written_off: Money | None
     recovered: Money
+    extensions: tuple[Extension, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,6 +281,7 @@ async def loan_account(tx: Tx, loan_id: str) -> LoanView:
         case_determined=loan.case_determined,
         written_off=loan.written_off,
         recovered=loan.recovered,
+        extensions=tuple(each for each in await tx.of(EXTENSIONS, loan.facility_id) if each.loan_id == loan_id),
     )
 
 

@@ -38,9 +38,9 @@ AT_ONCE_EACH = 5
 POLL_SECONDS = 1.0
 FIRST_PAUSE_SECONDS, PAUSE_SECONDS_MAX = 5, 4 * 3_600
 """Between two tries: four times longer each time, up to here."""
-SWEEP_SECONDS = 3_600
 GONE, TOO_MANY, UNAVAILABLE = 410, 429, 503
 
+_ENDPOINTS_SQL = "SELECT EXISTS (SELECT FROM endpoints WHERE state <> 'closed')"
 # What partners were told since, put on its way to each of their endpoints in the order of their feed.
 _FAN_OUT_SQL = f"""
 WITH behind AS (
@@ -85,11 +85,6 @@ UPDATE deliveries SET log = log || $3::jsonb, lease_until = NULL, state = $4, ne
 WHERE id = $1 AND attempts = $2 AND state = 'waiting'
 """
 _ARRIVED_SQL = "SELECT EXISTS (SELECT FROM deliveries WHERE endpoint_id = $1 AND delivered_at > $2)"
-_SWEEP_SQL = """
-DELETE FROM deliveries WHERE id IN (
-    SELECT d.id FROM deliveries d JOIN endpoints e USING (endpoint_id)
-    WHERE d.created < now() - make_interval(days => $1) AND (d.state <> 'waiting' OR e.state <> 'enabled') LIMIT 1000)
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +116,7 @@ class Deliverer:
         self._wake = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
         self._closing = False
+        self._endpoints, self._look_at = False, 0.0
 
     def close(self) -> None:
         """Let `run` end after the deliveries under way."""
@@ -146,7 +142,6 @@ class Deliverer:
                 await asyncio.wait(self._under_way)
 
     async def _deliver(self, client: httpx.AsyncClient) -> None:
-        swept = time.monotonic()
         while not self._closing:
             self._wake.clear()
             room = AT_ONCE - len(self._under_way)
@@ -157,10 +152,6 @@ class Deliverer:
                 task.add_done_callback(self._done)
             if not rows:
                 await woken(self._wake, seconds=POLL_SECONDS)
-            if time.monotonic() - swept > SWEEP_SECONDS:
-                swept = time.monotonic()
-                async with borrowed(self.parts.engine) as driver:
-                    await driver.execute(_SWEEP_SQL, self.parts.settings.deliveries_days_kept)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         """The key's next event may go now, and there is room for another."""
@@ -170,7 +161,16 @@ class Deliverer:
         self._wake.set()
 
     async def _claim(self, room: int) -> list[dict[str, Any]]:
+        """The deliveries to make now; without any endpoint nothing is asked but, now and then, whether there is one."""
+        looking = time.monotonic() >= self._look_at
+        if not (looking or self._endpoints):
+            return []
         async with borrowed(self.parts.engine) as driver:
+            if looking:
+                self._look_at = time.monotonic() + POLL_SECONDS
+                self._endpoints = await driver.fetchval(_ENDPOINTS_SQL)
+            if not self._endpoints:
+                return []
             await driver.execute(_FAN_OUT_SQL)
             return [dict(row) for row in await driver.fetch(_CLAIM_SQL, room)]
 

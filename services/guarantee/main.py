@@ -5,13 +5,14 @@ from __future__ import annotations
 from libs.runtime.service import Service
 from services.guarantee import store
 from services.guarantee.api import router
+from services.guarantee.api.drops import Drops
 from services.guarantee.commands.ledger import enter_event
 from services.guarantee.deliveries import Deliverer
 from services.guarantee.partners import PARTNERS
 from services.guarantee.reactions import REACTIONS
 from services.guarantee.timers import TIMERS
 
-service = Service(
+service: Service = Service(
     name="guarantee",
     metadata=store.metadata,
     reads=("application", "collateral", "rating"),
@@ -20,8 +21,9 @@ service = Service(
     partners=PARTNERS,
     routers=(router,),
     needs=("keyring_path",),
-    callers=(Deliverer,),
+    callers=(Deliverer, lambda parts: Drops(parts, service.app)),
     journal=store.JOURNAL_SQL,
     booking=enter_event,
+    purges=store.PURGES,
 )
 app = service.app

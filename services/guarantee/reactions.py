@@ -17,12 +17,14 @@ from libs.events.application import (
     RecoveryReceived,
     RepaymentReceived,
 )
+from libs.events.application_upkeep import ExtensionApproved
 from libs.events.collateral import CollateralDisposed, CollateralOffered, CollateralPerfected, CollateralReleased
 from libs.events.envelope import Meta
 from libs.events.rating import InformationDisputed, InformationVerified, RatingAssigned
 from libs.runtime.service import Reactions
 from libs.runtime.tx import Tx
 from services.guarantee.commands import (
+    changes,
     claims,
     connections,
     covers,
@@ -66,6 +68,10 @@ async def facility_granted(tx: Tx, event: FacilityGranted, _: Meta) -> None:
 
 async def loan_disbursed(tx: Tx, event: LoanDisbursed, _: Meta) -> None:
     await covers.activate_cover(tx, event)
+
+
+async def extension_approved(tx: Tx, event: ExtensionApproved, _: Meta) -> None:
+    await changes.note_extension(tx, event)
 
 
 async def repayment_received(tx: Tx, event: RepaymentReceived, _: Meta) -> None:
@@ -116,6 +122,7 @@ REACTIONS: Reactions = {
     ApplicationRefused: application_refused,
     FacilityGranted: facility_granted,
     LoanDisbursed: loan_disbursed,
+    ExtensionApproved: extension_approved,
     RepaymentReceived: repayment_received,
     LoanOverdue: loan_overdue,
     LoanCured: loan_cured,

@@ -31,6 +31,7 @@ from libs.runtime.dump import CHANCE
 from libs.runtime.shelf import Shelf
 from libs.runtime.tables import service_metadata
 from libs.runtime.tx import Tx
+from libs.runtime.wiring import Purge
 from services.guarantee.domain.agreement import Adoption, Agreement, Partner, in_force
 from services.guarantee.domain.cap import CapBook
 from services.guarantee.domain.capacity import Bound, Exposure, Holding, Line, PoolKind, Standing, counted, why_no_room
@@ -191,8 +192,8 @@ Table(
     comment="a partner's event on its way to one endpoint: waiting, delivered, failed or dropped; log has each attempt",
 )
 
-# A partner's own: what is about its cover; without a cover, what names it or its agreement; and what a party behind the
-# direct payer owes. Whether an event is told at all says domain/telling.py.
+# A partner's own: what is about its cover; without a cover, what names it or its agreement; and to a party behind the
+# direct payer, what it owes and its part of losses and recoveries. Whether an event is told says domain/telling.py.
 JOURNAL_SQL = f"""
 WITH told AS (
     SELECT *, payload::jsonb AS body, headers ->> 'ce_type' AS type FROM ROWS FROM (
@@ -203,10 +204,13 @@ WITH told AS (
     LEFT JOIN covers c ON c.cover_id = t.body ->> 'cover_id'
     LEFT JOIN LATERAL (SELECT partner_id FROM agreements WHERE code = t.body ->> 'agreement' LIMIT 1) a
         ON t.body ->> 'cover_id' IS NULL
-    CROSS JOIN LATERAL (VALUES
-        (COALESCE(NULLIF(c.partner, ''), t.body ->> 'partner', a.partner_id)),
-        (CASE WHEN t.type LIKE 'reguarantee.%' THEN t.body ->> 'party' END)
-    ) AS p(party) WHERE p.party <> '' AND split_part(t.type, '.v', 1) = ANY ('{{{",".join(sorted(TOLD))}}}')
+    CROSS JOIN LATERAL (
+        SELECT COALESCE(NULLIF(c.partner, ''), t.body ->> 'partner', a.partner_id) AS party
+        UNION ALL SELECT t.body ->> 'party' WHERE t.type LIKE 'reguarantee.%'
+        UNION ALL SELECT e.partner_id FROM partners e, jsonb_array_elements(
+            CASE WHEN split_part(t.type, '.v', 1) IN ('claim.paid', 'recovery.shared') THEN t.body -> 'parts' END
+        ) AS part WHERE e.partner_id = part ->> 'party'
+    ) AS p WHERE p.party <> '' AND split_part(t.type, '.v', 1) = ANY ('{{{",".join(sorted(TOLD))}}}')
 ), feed AS (
     INSERT INTO partner_feeds AS f (party, last)
     SELECT party, count(*) FROM concerned GROUP BY party ORDER BY party
@@ -221,6 +225,32 @@ _DREW_SQL = """
 SELECT 1 FROM files f JOIN covers c USING (facility_id) WHERE f.borrower = $1 AND c.agreement = $2 AND c.drawdowns > 0
 LIMIT 1
 """
+PURGES: tuple[Purge, ...] = (
+    (
+        """
+        DELETE FROM deliveries WHERE id IN (
+            SELECT d.id FROM deliveries d JOIN endpoints e USING (endpoint_id)
+            WHERE d.created < now() - make_interval(days => $1) AND (d.state <> 'waiting' OR e.state <> 'enabled')
+            ORDER BY d.id LIMIT $2 FOR UPDATE OF d SKIP LOCKED)
+        """,
+        "deliveries_days_kept",
+    ),
+    (
+        # The oldest of each feed up to the first that a delivery still shows or waits for: what is left has no gap.
+        """
+        DELETE FROM partner_events e USING (
+            SELECT t.party, t.number FROM partner_feeds f LEFT JOIN (
+                SELECT n.partner_id, min(d.number) AS first FROM deliveries d JOIN endpoints n USING (endpoint_id)
+                GROUP BY n.partner_id
+            ) k ON k.partner_id = f.party CROSS JOIN LATERAL (
+                SELECT party, number, told_at FROM partner_events p WHERE p.party = f.party ORDER BY number LIMIT $2
+            ) t WHERE t.told_at < now() - make_interval(days => $1) AND (k.first IS NULL OR t.number < k.first)
+            LIMIT $2) old
+        WHERE e.party = old.party AND e.number = old.number
+        """,
+        "partner_events_days_kept",
+    ),
+)
 _TURN_SQL = "SELECT pg_advisory_xact_lock(hashtext('guarantee.capacity'))"
 _RESERVE_SQL = """
 INSERT INTO pools AS p (pool, kind, size, outside, reserved)

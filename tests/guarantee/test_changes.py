@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
-from libs.events.guarantee_upkeep import ChangeRefused, CoverEndorsed, CoverExpiring, PremiumRefunded
+from libs.events.application_upkeep import ExtensionApproved
+from libs.events.guarantee_upkeep import ChangeRefused, ChangeRequested, CoverEndorsed, CoverExpiring, PremiumRefunded
 from libs.kernel.calendar import add_months
 from services.guarantee.main import service
 from tests.guarantee.partner_client import OWN_PARTY, Partner
@@ -178,3 +180,67 @@ async def test_a_loan_that_nobody_guarantees_any_longer_is_charged_no_more_and_n
         async with b.parts.engine.connect() as conn:
             rows = await conn.exec_driver_sql("SELECT due FROM timers WHERE kind = 'premium.next'")
             assert (rows.all(), (await b.names()).count("premium.due")) == ([], 1)
+
+
+def approved(maturity: date = LATER, name: str = "x-1") -> ExtensionApproved:
+    return ExtensionApproved(
+        facility_id=ONE.facility_id,
+        loan_id=ONE.loan_id,
+        extension_id=name,
+        approver="qian",
+        maturity=maturity,
+        document="ZQ-1",
+    )
+
+
+async def test_the_partner_is_asked_about_an_extension_and_its_answer_goes_back_by_the_extensions_name(
+    bench: Benches,
+) -> None:
+    async with bench(service) as b:
+        await drawn(b)
+        await b.react(approved(), on=DAY)
+        asked = (await b.published())[-1]
+        assert isinstance(asked, ChangeRequested)
+        assert (asked.change_id, asked.change, asked.heavier) == ("x-1", "extended", ("maturity",))
+        await b.react(approved(LATER + timedelta(days=1), "x-2"), on=DAY)
+        waits = (await b.published())[-1]
+        assert isinstance(waits, ChangeRefused)
+        assert (waits.change_id, waits.reason) == ("x-2", "change_waits")
+        await b.answer("partner.change", 200, accepted=True)
+        endorsed = (await b.published())[-1]
+        assert isinstance(endorsed, CoverEndorsed)
+        assert (endorsed.change_id, endorsed.maturity) == ("x-1", LATER)
+        await b.react(approved(LATER, "x-3"), on=DAY)  # it stands for that day already
+        assert ((await b.published())[-1].change_id, await b.calls(), await b.parked()) == ("x-3", [], [])
+
+
+async def test_nobody_is_asked_about_a_loan_that_is_not_guaranteed_any_more_or_was_never_covered(
+    bench: Benches,
+) -> None:
+    other = Story(name="other")
+    batch = {**AGREED, "code": "batch", "binding": {"timing": "filed_after_disbursement", "file_days": 20}}
+    filed = Story(agreement="batch")
+    async with bench(service) as b:
+        await admit(b, batch)
+        await b.react(filed.submitted(), filed.rated(), filed.disbursed(), on=DAY)
+        await b.tick(DAY + timedelta(days=21))
+        before = await b.names()
+        assert "cover.removed" in before
+        await b.react(approved(), replace(approved(), facility_id=other.facility_id), on=DAY)
+        assert (await b.names())[len(before)] == "cover.endorsed"
+        assert ("change.requested" in await b.names(), await b.calls(), await b.parked()) == (False, [], [])
+
+
+async def test_a_partner_that_calls_finds_the_change_among_its_events_and_is_not_called(bench: Benches) -> None:
+    async with bench(service) as b:
+        await admit(b, {**PERIOD, "contact": "partner_calls"})
+        own = Partner(b, OWN_PARTY)
+        await b.react(ONE.submitted(), ONE.rated(), on=DAY)
+        assert (await own.answer(ONE, accepted=True)).status_code == 200
+        await b.react(ONE.disbursed(), approved(), on=DAY)
+        assert await b.calls() == []
+        told = (await own.get("/partner-events?types=change.requested.v1")).json()["items"]
+        change = told[0]["body"]
+        assert change["answer_by"] == (DAY + timedelta(days=15)).isoformat()
+        path = f"/facilities/{ONE.facility_id}/changes/{change['change_id']}/answer"
+        assert (await own.post(path, {"consented": True})).json()["state"] == "consented"

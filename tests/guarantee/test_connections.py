@@ -6,6 +6,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from libs.events.application import ConsentGranted, ConsentRevoked
+from libs.events.guarantee_upkeep import QuoteDeclined, QuoteReceived
 from libs.runtime import calls
 from libs.runtime.breaker import FAILURES_MAX
 from libs.runtime.calls import Caller
@@ -20,7 +22,7 @@ from services.application.main import service as application
 from services.guarantee.main import service
 from services.guarantee.partners import identity
 from tests.application import story as applications
-from tests.guarantee.stories import AGREED, CLAIM_DAY, DAY, PARTNER, Story, admit, agree
+from tests.guarantee.stories import AGREED, CLAIM_DAY, DAY, PARTNER, Story, admit, agree, cny
 from tests.harness.bench import Bench
 
 Benches = Callable[..., Bench]
@@ -69,6 +71,7 @@ class Gateway:
                 self.applied[request.url.params["serialNo"]] = {**found, "status": "02"}
             return found
         body = json.loads(request.content)
+        priced = {"feeRate": "0.85"} if request.url.path == "/gateway/quote" else {}
         self.posts.append((request.url.path, body))
         if body["serialNo"] in self.applied:
             return {"retCode": "1409"}
@@ -77,7 +80,7 @@ class Gateway:
             "deny": {"retCode": "0000", "status": "03", "rejectCode": "R01"},
             "late": {"retCode": "0000", "status": "01", "guarAmt": 8_000_000},
         }
-        reply: dict[str, Any] = replies.get(word, {"retCode": "0000", "status": "02", "guarAmt": 8_000_000})
+        reply: dict[str, Any] = replies.get(word, {"retCode": "0000", "status": "02", "guarAmt": 8_000_000}) | priced
         self.applied[body["serialNo"]] = reply
         return reply
 
@@ -169,6 +172,72 @@ async def test_a_foreign_partner_is_claimed_from_and_pays(bench: Benches, reache
         assert (path, body["lossAmt"], body["claimAmt"]) == ("/gateway/claim", 7_000_000, 5_600_000)
 
 
+@pytest.mark.parametrize("script", [(), ("late",), ("lose", "busy"), ("garbage", "down")], ids="-".join)
+async def test_a_foreign_partner_quotes_once_and_binds_at_its_rate(
+    bench: Benches, reached: Callable[[Gateway], None], script: tuple[str, ...]
+) -> None:
+    gateway = Gateway(*script)
+    reached(gateway)
+    asking = Story(agreement="any")
+    async with bench(service) as b:
+        await admit(b, {**AGREED, "binding": {"quoted": True}})
+        await connect(b)
+        await b.react(asking.submitted(), asking.rated(), on=DAY)
+        await call(b)
+        (quote,) = [body for body in await b.published() if isinstance(body, QuoteReceived)]
+        assert (quote.premium_rate, quote.guaranteed) == (Decimal("0.0085"), cny("80000"))
+        assert {path for path, _ in gateway.posts} == {"/gateway/quote", "/gateway/apply"}
+        assert len(gateway.applied) == 2
+        assert {name: gateway.posts[0][1][name] for name in ASKED["cover"]} == ASKED["cover"]
+        assert (await b.names())[-1] == "cover.bound"
+
+
+async def test_a_foreign_partners_no_to_a_quote_is_told_in_our_words(
+    bench: Benches, reached: Callable[[Gateway], None]
+) -> None:
+    async with bench(service) as b:
+        await admit(b, {**AGREED, "binding": {"quoted": True}})
+        await connect(b)
+        for word, reason in (("deny", "capacity"), ("refuse", "request_rejected")):
+            reached(Gateway(word))
+            asking = Story(name=word, agreement="any")
+            await b.react(asking.submitted(), asking.rated(), on=DAY)
+            await call(b)
+            declined = [body for body in await b.published() if isinstance(body, QuoteDeclined)]
+            assert declined[-1].reason == reason
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ((), ["change.requested", "change.consented", "cover.endorsed"]),
+        (("late", "lose"), ["change.requested", "change.consented", "cover.endorsed"]),
+        (("lose", "garbage"), ["change.requested", "change.consented", "cover.endorsed"]),
+        (("deny",), ["change.requested", "change.refused"]),
+    ],
+)
+async def test_a_foreign_partner_answers_a_change_once(
+    bench: Benches, reached: Callable[[Gateway], None], script: tuple[str, ...], told: list[str]
+) -> None:
+    gateway = Gateway(*script)
+    reached(gateway)
+    async with bench(service) as b:
+        await admit(b, AGREED)
+        await connect(b)
+        await ONE.bind(b)
+        await b.react(ONE.disbursed(), on=DAY)
+        before = len(await b.names())
+        body = {"kind": "extended", "annual_rate": "0.045", "maturity": "2027-01-01", "document": "E-1"}
+        path = f"/v1/facilities/{ONE.facility_id}/loans/{ONE.loan_id}/changes"
+        change = (await b.post(path, body, role="customer_manager")).json()
+        await call(b)
+        assert (await b.names())[before:] == told
+        assert {path for path, _ in gateway.posts} == {"/gateway/change"}
+        assert {sent["serialNo"] for _, sent in gateway.posts} == {change["change_id"]} == set(gateway.applied)
+        content = gateway.posts[0][1]["content"]
+        assert (content["change"], content["heavier"], content["maturity"]) == ("extended", ["maturity"], "2027-01-01")
+
+
 @pytest.mark.parametrize(("word", "reason"), [("deny", "capacity"), ("refuse", "request_rejected")])
 async def test_its_words_for_no_are_ours(
     bench: Benches, reached: Callable[[Gateway], None], word: str, reason: str
@@ -219,15 +288,17 @@ async def test_a_way_holds_from_its_day_on_and_its_credential_is_shown_to_nobody
 PERSON = applications.PLANTED
 
 
-async def consent(story: applications.Story, b: Bench, *, partner: str) -> ConsentGranted:
+async def consent(
+    story: applications.Story, b: Bench, *, partner: str, purpose: str = "insurance_underwriting"
+) -> ConsentGranted:
     """A consent as application records it, told to guarantee."""
-    body = {"purposes": ["insurance_underwriting"], "partners": [partner]}
+    body = {"purposes": [purpose], "partners": [partner]}
     told = await story.done("consents", body, role="customer_manager", actor="li")
     event = ConsentGranted(
         facility_id=story.facility_id,
         borrower_id=told["borrower_id"],
         consent_id=told["consent_id"],
-        purposes=("insurance_underwriting",),
+        purposes=(purpose,),
         partners=(partner,),
         valid_until=applications.TODAY.fromisoformat(told["valid_until"]),
     )
@@ -281,6 +352,49 @@ async def test_who_the_borrower_is_goes_out_under_a_live_consent_alone_and_stays
         assert [(line["partner"], line["refused"]) for line in record] == {
             "consented": [("city-guarantee", "")],
             "revoked_just_now": [("city-guarantee", "consent_revoked")],
+        }.get(case, [])
+        kept = await stored(b)
+        assert not [value for value in PERSON.values() if re.search(re.escape(value), kept)]
+
+
+@pytest.mark.parametrize("case", ["consented", "for_another_purpose", "revoked_just_now"])
+async def test_a_claim_names_the_borrower_by_consent_and_goes_out_without_where_there_is_none(
+    bench: Benches,
+    reached: Callable[[Gateway], None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    case: str,
+) -> None:
+    gateway = Gateway()
+    reached(gateway)
+    token = tmp_path / "token"
+    async with bench(application) as keeper, bench(service, identity_token_path=token) as b:
+        token.write_text(keeper.bearer("guarantee", "identity_reader")["authorization"].removeprefix("Bearer "))
+        story = applications.Story(keeper)
+        await story.begin()
+        door = httpx.ASGITransport(app=application.app)
+        monkeypatch.setattr(identity, "_open", lambda **words: httpx.AsyncClient(**words, transport=door))
+        await admit(b, AGREED)
+        await connect(b, claim_purpose="claim")
+        monkeypatch.setattr(Story, "facility_id", story.facility_id)
+        purpose = "insurance_underwriting" if case == "for_another_purpose" else "claim"
+        granted = await consent(story, b, partner="city-guarantee", purpose=purpose)
+        if case == "revoked_just_now":
+            await story.done(f"consents/{granted.consent_id}/revocation", {}, role="privacy_officer", actor="po")
+        lost = Story(name="lost")
+        await lost.go_overdue(b)
+        await b.tick(CLAIM_DAY)
+        await call(b)
+        ((path, body),) = gateway.posts
+        assert path == "/gateway/claim"
+        named = (PERSON["name"], PERSON["id_number"]) if case == "consented" else (None, None)
+        assert (body.get("custName"), body.get("certNo")) == named
+        claim = (await b.get(f"/v1/facilities/{story.facility_id}")).json()["claims"][0]
+        assert claim["state"] == "accepted"
+        record = (await keeper.get("/v1/identity-disclosures", role="privacy_officer")).json()["items"]
+        assert [(line["purpose"], line["partner"], line["refused"]) for line in record] == {
+            "consented": [("claim", "city-guarantee", "")],
+            "revoked_just_now": [("claim", "city-guarantee", "consent_revoked")],
         }.get(case, [])
         kept = await stored(b)
         assert not [value for value in PERSON.values() if re.search(re.escape(value), kept)]

@@ -246,6 +246,20 @@ def test_a_lower_named_amount_sets_the_hold() -> None:
 @pytest.mark.parametrize(
     ("named", "reason"),
     [
+        ("74999.98", ""),
+        ("75000.02", ""),
+        ("74999.97", "answer_contradicts_quote"),
+        ("75000.03", "answer_contradicts_quote"),
+        ("85000.01", "guaranteed_above_maximum"),
+    ],
+)
+def test_who_was_chosen_for_its_quote_binds_for_what_it_quoted(named: str, reason: str) -> None:
+    assert settle_answer(asked(NAMED), NAMED, yes(named), OPEN_TERMS, cny("75000.00"))[0].reason == reason
+
+
+@pytest.mark.parametrize(
+    ("named", "reason"),
+    [
         ("84999.99", ""),
         ("85000.00", ""),
         ("85000.01", "guaranteed_above_maximum"),

@@ -162,6 +162,16 @@ async def test_quotes_are_asked_and_the_best_binds_at_the_rate_it_quoted(bench: 
         assert (await b.parked(), len(await b.calls())) == ([], 0)
 
 
+async def test_a_partner_that_binds_less_than_it_quoted_does_not_bind(bench: Benches) -> None:
+    async with bench(service) as b:
+        await admit(b, {**NAMED, **QUOTED})
+        await b.react(ONE.submitted(), ONE.rated(), on=DAY)
+        await b.answer("partner.quote", 200, offered=True, premium_rate="0.004", guaranteed="75000.00")
+        await b.answer("partner.cover", 200, accepted=True, guaranteed="60000.00")
+        assert "cover.bound" not in await b.names()
+        assert (await b.published())[-2].reason == "answer_contradicts_quote"
+
+
 async def test_who_does_not_answer_in_time_is_left_out_and_a_late_quote_changes_nothing(bench: Benches) -> None:
     async with bench(service) as b:
         await admit(b, {**AGREED, **QUOTED}, {**NAMED, **QUOTED})

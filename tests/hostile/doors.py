@@ -106,6 +106,8 @@ OWN: dict[str, dict[str, Rule]] = {
         "POST /v1/facilities/{facility_id}/loans/{loan_id}/repayments": _branch("core_bank"),
         "POST /v1/facilities/{facility_id}/loans/{loan_id}/inspections": _branch("inspector"),
         "POST /v1/facilities/{facility_id}/loans/{loan_id}/write-off": _branch("approver"),
+        "POST /v1/facilities/{facility_id}/loans/{loan_id}/extensions": _branch("customer_manager"),
+        "POST /v1/facilities/{facility_id}/loans/{loan_id}/extensions/{extension_id}/decision": _branch("approver"),
         "GET /v1/facilities": Rule(BANK, About.LIST),
         "GET /v1/facilities/{facility_id}": Rule(BANK, About.BRANCH),
         "GET /v1/loans/{loan_id}": Rule(BANK, About.BRANCH),

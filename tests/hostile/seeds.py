@@ -26,10 +26,13 @@ async def seed(bench: Bench) -> Known:
 async def _application(bench: Bench) -> Known:
     story = application.Story(bench)
     await story.disbursed()
+    later = {"maturity": "2026-06-20", "document": "d-1"}
+    extension = await story.done(f"loans/{story.loan_id}/extensions", later, role="customer_manager", actor="li")
     staff = ["li", "wang", "sun", "qian", "zhou"]
     return {
         "facility_id": [story.facility_id],
         "loan_id": [story.loan_id],
+        "extension_id": [extension["extension_id"]],
         "consent_id": [story.consent_id],
         "purpose": ["claim", "credit_assessment"],
         "purposes": ["claim", "credit_assessment"],

@@ -30,6 +30,7 @@ from tests.hostile.seeds import Known, seed
 from tests.hostile.table import documented
 
 SOUND, BROKEN = 8, 6  # cases of each kind for each door
+SOUND_TRIED_HARD = 60
 SHOWS_THE_COMMON = "rating"  # the doors that all services share are tried at one
 CHECKS = [
     not_a_server_error,
@@ -56,6 +57,11 @@ class Attack:
         self.problems = documented(self.name)
         self.schema = schemathesis.openapi.from_dict(bench.service.app.openapi())
         self.statuses: dict[str, Counter[int]] = {}
+
+    @property
+    def unheard(self) -> set[str]:
+        """Doors at which nothing came as far as a rule."""
+        return {door for door, seen in self.statuses.items() if not seen.keys() - {400, 404, 422}}
 
     async def _begin(self) -> Known:
         await self.bench.__aenter__()
@@ -162,5 +168,8 @@ def test_no_drawn_request_breaks_a_service_or_its_promises(attack: Attack) -> No
         play(attack, door, operation.as_strategy(generation_mode=GenerationMode.POSITIVE), SOUND)
         with suppress(hypothesis.errors.Unsatisfiable):  # nothing that this door is told could be wrong
             play(attack, door, operation.as_strategy(generation_mode=GenerationMode.NEGATIVE), BROKEN)
-    unheard = {door for door, seen in attack.statuses.items() if not seen.keys() - {400, 404, 422}}
-    assert unheard <= NEVER_FOUND, "these requests never came as far as a rule: the attack has gone blunt"
+        if (
+            door in attack.unheard - NEVER_FOUND
+        ):  # every constant of the code moves what is drawn: a little longer, then
+            play(attack, door, operation.as_strategy(generation_mode=GenerationMode.POSITIVE), SOUND_TRIED_HARD)
+    assert attack.unheard <= NEVER_FOUND, "these requests never came as far as a rule: the attack has gone blunt"

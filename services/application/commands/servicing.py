@@ -76,7 +76,7 @@ async def receive_repayment(
         )
     )
     if loan.outstanding:
-        return account(_look(tx, before, loan))
+        return account(look(tx, before, loan))
     if before.overdue_since is not None:
         tx.publish(LoanCured(facility_id=facility_id, loan_id=loan_id, outstanding=loan.outstanding))
     loan = drop_provision(tx, replace(loan, overdue_since=None))
@@ -88,10 +88,10 @@ async def look_at_loan(tx: Tx, loan_id: str, facility_id: str) -> None:
     """Time alone may have changed the loan: a missed due date, a class bound, the end of a clean period."""
     loan = await loan_of(tx, facility_id, loan_id)
     if loan.status is LoanStatus.ACTIVE:
-        _look(tx, loan, loan)
+        look(tx, loan, loan)
 
 
-def _look(tx: Tx, before: Loan, now: Loan) -> Loan:
+def look(tx: Tx, before: Loan, now: Loan) -> Loan:
     """Assess `now`, tell what changed since `before`, and set the next look."""
     classes = tx.policy(ClassificationTerms, "application/classification")
     loan = assessed(now, tx.date, classes.terms)

@@ -15,10 +15,12 @@ from services.guarantee.domain.connection import Adapter, Connection
 from services.guarantee.views import reach
 
 router = APIRouter(prefix="/v1/partners/{partner_id}/connections")
+Purpose = Annotated[str, Field(max_length=64, pattern=r"^([a-z][a-z0-9_]*)?$")]
 
 
 class ConnectionIn(BaseModel):
-    """The way to a partner from a day on. `purpose` lets the borrower's identity go out with a request for cover."""
+    """The way to a partner from a day on. `purpose` lets the borrower's identity go out with a request for cover,
+    `claim_purpose` with a claim; each by the borrower's consent for it alone."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -27,7 +29,8 @@ class ConnectionIn(BaseModel):
     base_url: Annotated[str, Field(min_length=1, max_length=500, pattern=r"^https?://[^\s]+$")]
     header: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")] = "Authorization"
     credential: Annotated[str, Field(min_length=1, max_length=4_000, pattern=r"^[\x20-\x7e]+$", repr=False)]
-    purpose: Annotated[str, Field(max_length=64, pattern=r"^([a-z][a-z0-9_]*)?$")] = ""
+    purpose: Purpose = ""
+    claim_purpose: Purpose = ""
 
 
 @router.post("", status_code=201, response_model=reach.ConnectionView)
@@ -45,6 +48,7 @@ async def admit_connection(partner_id: InPath, body: ConnectionIn, door: Door) -
             base_url=body.base_url,
             header=body.header,
             purpose=body.purpose,
+            claim_purpose=body.claim_purpose,
             admitted_by=tx.actor,
             sealed="",
             wrapped="",

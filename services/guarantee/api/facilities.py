@@ -12,7 +12,7 @@ from services.guarantee.api.bodies import InPath
 from services.guarantee.api.claim_bodies import AppealIn, ClaimAnswerIn, ClaimIn, LossNoticeIn
 from services.guarantee.api.facility_bodies import DisbursementNoticeIn, FilingIn, PremiumPaymentIn, ReimbursementIn
 from services.guarantee.commands import cash, claim_life, claims, covers, defence, notices
-from services.guarantee.commands.partner_answers import require_own_cover
+from services.guarantee.commands.partner_answers import require_own_cover, require_own_leg
 from services.guarantee.domain.cash import CashLeg
 from services.guarantee.domain.claim import Claim
 from services.guarantee.domain.cover import Cover
@@ -76,14 +76,15 @@ async def issue_notice(facility_id: InPath, body: DisbursementNoticeIn, door: Pa
 async def take_reimbursement(
     facility_id: InPath, claim_id: InPath, body: ReimbursementIn, door: PartnerDoor
 ) -> Response:
-    """Note that a party behind the partner gave it money (customer_manager; scope reports.write)."""
+    """Note that a party behind the partner gave it money: by the one's word or the other's, each receipt once
+    (customer_manager; scope reports.write)."""
     door.require("customer_manager", scope=scopes.REPORTS_WRITE)
     return await door.execute(
         lambda tx: cash.take_reimbursement(
             tx, facility_id, claim_id, party=body.party, amount=body.amount.money(), receipt=body.receipt
         ),
         keys=[facility_id],
-        own=lambda tx: require_own_cover(tx, facility_id, door.caller.party),
+        own=lambda tx: require_own_leg(tx, facility_id, claim_id, body.party, door.caller.party),
     )
 
 

@@ -33,6 +33,7 @@ from services.guarantee.commands.partner_answers import require_own_cover
 from services.guarantee.domain.claim import Claim
 from services.guarantee.domain.cover import Cover
 from services.guarantee.domain.loan import CoveredLoan
+from services.guarantee.views import reach
 
 router = APIRouter(prefix="/v1")
 NUMBER_DIGITS_MAX = 18
@@ -148,7 +149,9 @@ async def list_partner_events(
 ) -> Response:
     """What was published about the caller's own business, in its order and without gaps (scope events.read).
 
-    Keep `next`, which is never empty, and ask with it again: what comes later follows it.
+    Keep `next`, which is never empty, and ask with it again: what comes later follows it. Events are kept for
+    `PARTNER_EVENTS_DAYS_KEPT` days: a cursor from before is answered 409 `events_forgotten`, none begins with the
+    oldest kept.
     """
     door.require_partner(scopes.EVENTS_READ)
     place, party = after(cursor) or "0", door.caller.party
@@ -157,6 +160,8 @@ async def list_partner_events(
     wanted = tuple(filter(None, types.split(",")))
 
     async def read(tx: Tx) -> views.PartnerEvents:
+        if cursor:
+            await reach.check_kept(tx, party, int(place))
         rows = await views.partner_events(tx, party, int(place), limit + 1, types=wanted, since=since or date.min)
         items = rows[:limit]
         last = str(items[-1].number) if items else place

@@ -53,6 +53,11 @@ async def take_reimbursement(
     return paid
 
 
+async def owes(tx: Tx, facility_id: str, claim_id: str, party: str) -> bool:
+    """Whether the party stands behind the payer of this claim, paid or not."""
+    return any(leg.leg_id == f"{claim_id}/{party}" for leg in await tx.of(LEGS, facility_id))
+
+
 async def miss_reimbursement(tx: Tx, leg_id: str, facility_id: str) -> None:
     """The last day has passed: tell what is still owed."""
     event = rules.miss_reimbursement(await _leg(tx, facility_id, leg_id))

@@ -5,20 +5,30 @@ from __future__ import annotations
 from datetime import date, timedelta
 from decimal import Decimal
 
+from libs.events.application_upkeep import ExtensionApproved
 from libs.kernel.errors import NotFound
 from libs.runtime.tx import Tx
-from services.guarantee.commands.covers import bill, known_cover, known_loan, terms_of, watch_period
+from services.guarantee.commands.covers import bill, known_cover, known_loan, loan_of, terms_of, watch_period
 from services.guarantee.commands.defence import look
 from services.guarantee.domain import change as rules
 from services.guarantee.domain.change import Change, ChangeKind, ChangeState, UpkeepTerms
 from services.guarantee.domain.claim import claimed
+from services.guarantee.domain.terms import Contact
 from services.guarantee.store import CHANGES, CLAIMS, LOANS
 
 CONSENT_ENDS = "consent.ends"
 
 
 async def propose_change(
-    tx: Tx, facility_id: str, loan_id: str, kind: ChangeKind, *, annual_rate: Decimal, maturity: date, document: str
+    tx: Tx,
+    facility_id: str,
+    loan_id: str,
+    kind: ChangeKind,
+    *,
+    annual_rate: Decimal,
+    maturity: date,
+    document: str,
+    change_id: str = "",
 ) -> Change:
     """The bank and the borrower agreed on new terms: endorse them, or ask the partner to consent within its days."""
     loan = await known_loan(tx, facility_id, loan_id)
@@ -26,7 +36,7 @@ async def propose_change(
         await tx.of(CHANGES, facility_id),
         loan,
         kind,
-        change_id=tx.new_id("change"),
+        change_id=change_id or tx.new_id("change"),
         annual_rate=annual_rate,
         maturity=maturity,
         document=document,
@@ -44,6 +54,31 @@ async def propose_change(
     await _ask(tx, change, due)
     await look(tx, facility_id)
     return change
+
+
+async def note_extension(tx: Tx, event: ExtensionApproved) -> None:
+    """The bank agreed to a later maturity of a covered loan: the partner is asked, and its answer goes back by the
+    extension's own name. What it stands for already, nobody is asked again; while another change waits, it is a no."""
+    loan = await loan_of(tx, event.facility_id, event.loan_id)
+    if loan is None or loan.closed:
+        return
+    if event.maturity == loan.maturity:
+        tx.publish(rules.endorsement(event.extension_id, loan))
+        return
+    changes = await tx.of(CHANGES, event.facility_id)
+    if rules.waits(changes, loan.loan_id):
+        tx.publish(rules.turned_away(event.extension_id, loan, ChangeKind.EXTENDED))
+        return
+    await propose_change(
+        tx,
+        event.facility_id,
+        event.loan_id,
+        ChangeKind.EXTENDED,
+        annual_rate=loan.annual_rate,
+        maturity=event.maturity,
+        document=event.document,
+        change_id=event.extension_id,
+    )
 
 
 async def answer_change(tx: Tx, facility_id: str, change_id: str, *, consented: bool, reason: str) -> Change:
@@ -101,6 +136,9 @@ async def _ask(tx: Tx, change: Change, answer_by: date) -> None:
         "business_date": tx.date.isoformat(),
     }
     cover = await known_cover(tx, change.facility_id)
+    tx.publish(rules.requested(change, answer_by))
+    if (await terms_of(tx, cover)).contact is Contact.PARTNER_CALLS:
+        return
     request = {"facility_id": change.facility_id, "partner": cover.partner, "body": body}
     tx.call("partner.change", key=change.facility_id, reference=change.change_id, request=request)
 

@@ -36,6 +36,7 @@ from services.guarantee.domain.cover import (
 from services.guarantee.domain.health import throttled
 from services.guarantee.domain.law import LawTerms, under_law
 from services.guarantee.domain.loan import CoveredLoan
+from services.guarantee.domain.routing import quoted
 from services.guarantee.domain.suspension import suspended
 from services.guarantee.domain.terms import BindTiming, Contact
 from services.guarantee.store import (
@@ -48,6 +49,7 @@ from services.guarantee.store import (
     LOANS,
     PARTNERS,
     RECORDS,
+    ROUTINGS,
     STANDINGS,
     SUSPENSIONS,
     move,
@@ -76,7 +78,10 @@ async def weigh_answer(tx: Tx, cover: Cover, answer: CoverAnswer) -> tuple[Cover
     terms = tx.policy(CoverTerms, "guarantee/cover")
     if answer.accepted and await is_suspended(tx, cover.agreement):
         answer = replace(answer, accepted=False, reason="agreement_suspended")
-    settled, events = settle_answer(cover, agreement, answer, terms.terms)
+    quote = None
+    if cover.premium_rate is not None:
+        quote = quoted(await tx.get(ROUTINGS, facility_id), cover.agreement, cover.amount)
+    settled, events = settle_answer(cover, agreement, answer, terms.terms, quote)
     tx.cancel_timer(HOLD_EXPIRES, ref=cover.cover_id)
     return settled, events, terms.ref
 

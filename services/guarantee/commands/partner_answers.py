@@ -10,7 +10,7 @@ from libs.kernel.errors import Invalid, NotFound, Refused
 from libs.kernel.money import Money
 from libs.runtime.parties import BulkResult, each_row
 from libs.runtime.tx import Tx
-from services.guarantee.commands import agreements, binding, claim_life, claims, covers
+from services.guarantee.commands import agreements, binding, cash, claim_life, claims, covers
 from services.guarantee.domain.agreement import Agreement, Partner, version_ref
 from services.guarantee.domain.capacity import Exposure
 from services.guarantee.domain.claim import Claim, ClaimState
@@ -39,6 +39,12 @@ async def require_own_cover(tx: Tx, facility_id: str, party: str) -> None:
     cover = await covers.cover_of(tx, facility_id)
     if cover is None or cover.partner != party:
         raise NotFound("no_cover", facility_id)
+
+
+async def require_own_leg(tx: Tx, facility_id: str, claim_id: str, behind: str, party: str) -> None:
+    """Both ends of a reimbursement may report it, the party that owes for itself alone; raises NotFound."""
+    if not party or party != behind or not await cash.owes(tx, facility_id, claim_id, party):
+        await require_own_cover(tx, facility_id, party)
 
 
 async def require_own_version(tx: Tx, code: str, effective: date, party: str) -> None:

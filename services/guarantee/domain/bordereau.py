@@ -101,13 +101,16 @@ def lines_csv(lines: Iterable[Line]) -> str:
     return _written([COLUMNS, *rows])
 
 
-def rows_of(text: str) -> Iterator[dict[str, str]]:
+def rows_of(
+    text: str, columns: tuple[str, ...] = COLUMNS, optional: tuple[str, ...] = (STATE,)
+) -> Iterator[dict[str, str]]:
     """The rows of a list handed in as CSV, by column; raises Invalid for what is no such list."""
     reader = csv.reader(io.StringIO(text.removeprefix("\ufeff")), strict=True)
     try:
         heading = next(reader, [])
-        if not set(COLUMNS) <= set(heading) <= {*COLUMNS, STATE} or len(set(heading)) != len(heading):
-            raise Invalid("list_unreadable", f"the heading names {', '.join(COLUMNS)} and, if need be, {STATE}")
+        if not set(columns) <= set(heading) <= {*columns, *optional} or len(set(heading)) != len(heading):
+            more = ", ".join(optional)
+            raise Invalid("list_unreadable", f"the heading names {', '.join(columns)} and, if need be, {more}")
         for cells in reader:
             if len(cells) != len(heading):
                 raise Invalid("list_unreadable", f"line {reader.line_num} has {len(cells)} cells")

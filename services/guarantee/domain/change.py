@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from libs.events.guarantee_upkeep import ChangeConsented, ChangeRefused, CoverEndorsed, CoverExpiring
+from libs.events.guarantee_upkeep import ChangeConsented, ChangeRefused, ChangeRequested, CoverEndorsed, CoverExpiring
 from libs.kernel.calendar import add_months
 from libs.kernel.errors import Invalid, Refused
 from services.guarantee.domain.agreement import Agreement
@@ -85,13 +85,14 @@ def propose(
     document: str,
     on: date,
 ) -> tuple[Change, CoveredLoan, CoverEndorsed | None]:
-    """New terms: endorsed at once where they are only lighter, otherwise a consent is to be asked for.
+    """New terms: endorsed at once where they are only lighter or nothing is guaranteed any more, otherwise a consent is
+    to be asked for.
 
     Raises Refused on a closed loan or while another change waits, Invalid where nothing changes.
     """
     if loan.closed:
         raise Refused("loan_closed", f"{loan.loan_id} is closed")
-    if any(other.loan_id == loan.loan_id and other.state is ChangeState.ASKED for other in changes):
+    if waits(changes, loan.loan_id):
         raise Refused("change_waits", f"another change of {loan.loan_id} waits for the partner")
     if (annual_rate, maturity) == (loan.annual_rate, loan.maturity) and kind is not ChangeKind.RENEWED:
         raise Invalid("nothing_changed", f"{loan.loan_id} has these terms")
@@ -100,7 +101,7 @@ def propose(
         "maturity": maturity != loan.maturity,
         "renewal": kind is ChangeKind.RENEWED,
     }
-    heavier = tuple(name for name, holds in needs.items() if holds)
+    heavier = tuple(name for name, holds in needs.items() if holds and loan.guaranteed)
     change = Change(
         change_id=change_id,
         facility_id=loan.facility_id,
@@ -119,8 +120,41 @@ def propose(
     )
     if heavier:
         return change, loan, None
-    lighter = replace(loan, annual_rate=annual_rate)
-    return change, lighter, _endorsed(change, lighter)
+    lighter = replace(loan, annual_rate=annual_rate, maturity=maturity)
+    return change, lighter, endorsement(change.change_id, lighter)
+
+
+def waits(changes: tuple[Change, ...], loan_id: str) -> bool:
+    """Whether a change of this loan waits for the partner."""
+    return any(other.loan_id == loan_id and other.state is ChangeState.ASKED for other in changes)
+
+
+def requested(change: Change, answer_by: date) -> ChangeRequested:
+    """What the partner is asked, and until when."""
+    return ChangeRequested(
+        facility_id=change.facility_id,
+        cover_id=change.cover_id,
+        loan_id=change.loan_id,
+        change_id=change.change_id,
+        change=change.kind.value,
+        heavier=change.heavier,
+        annual_rate=change.annual_rate,
+        maturity=change.maturity,
+        answer_by=answer_by,
+    )
+
+
+def turned_away(change_id: str, loan: CoveredLoan, kind: ChangeKind) -> ChangeRefused:
+    """The partner is not asked, because it thinks over another change of the same loan."""
+    return ChangeRefused(
+        facility_id=loan.facility_id,
+        cover_id=loan.cover_id,
+        loan_id=loan.loan_id,
+        change_id=change_id,
+        change=kind.value,
+        heavier=("maturity",),
+        reason="change_waits",
+    )
 
 
 def consent(change: Change, loan: CoveredLoan, on: date) -> tuple[Change, CoveredLoan, tuple[Told, ...]]:
@@ -136,7 +170,7 @@ def consent(change: Change, loan: CoveredLoan, on: date) -> tuple[Change, Covere
         change=change.kind.value,
         heavier=change.heavier,
     )
-    return consented, endorsed, (event, _endorsed(consented, endorsed))
+    return consented, endorsed, (event, endorsement(consented.change_id, endorsed))
 
 
 def refuse(change: Change, loan: CoveredLoan, reason: str, on: date) -> tuple[Change, CoveredLoan, tuple[Told, ...]]:
@@ -153,7 +187,7 @@ def refuse(change: Change, loan: CoveredLoan, reason: str, on: date) -> tuple[Ch
         reason=reason,
     )
     kept = replace(loan, annual_rate=min(loan.annual_rate, change.annual_rate))
-    return refused, kept, (event,) if kept == loan else (event, _endorsed(refused, kept))
+    return refused, kept, (event,) if kept == loan else (event, endorsement(refused.change_id, kept))
 
 
 def period_ends(loan: CoveredLoan, agreement: Agreement) -> date | None:
@@ -181,12 +215,13 @@ def expiring(loan: CoveredLoan, cover: Cover, ends: date) -> CoverExpiring | Non
     )
 
 
-def _endorsed(change: Change, loan: CoveredLoan) -> CoverEndorsed:
+def endorsement(change_id: str, loan: CoveredLoan) -> CoverEndorsed:
+    """The terms that the partner stands for, by the name of the change that asked for them."""
     return CoverEndorsed(
-        facility_id=change.facility_id,
-        cover_id=change.cover_id,
-        loan_id=change.loan_id,
-        change_id=change.change_id,
+        facility_id=loan.facility_id,
+        cover_id=loan.cover_id,
+        loan_id=loan.loan_id,
+        change_id=change_id,
         annual_rate=loan.annual_rate,
         maturity=loan.maturity,
     )

@@ -22,7 +22,9 @@ class Connection:
     """One version of the way to a partner; `header` carries its credential, which is sealed.
 
     `purpose` names what the partner must know the borrower for (empty: it is told no identity): then a request for
-    cover goes out with the fields of that purpose, if a consent of the borrower covers it on the day.
+    cover goes out with the fields of that purpose, if a consent of the borrower covers it on the day, and otherwise not
+    at all. `claim_purpose` is the same for a claim, which goes out without identity where no consent covers it: nothing
+    that is owed is lost by a consent taken back.
     """
 
     ref: str
@@ -32,6 +34,7 @@ class Connection:
     base_url: str
     header: str
     purpose: str
+    claim_purpose: str
     admitted_by: str
     sealed: str
     wrapped: str

@@ -252,9 +252,11 @@ def refuse_cover(
 
 
 def settle_answer(
-    cover: Cover, agreement: Agreement, answer: CoverAnswer, terms: CoverTerms
+    cover: Cover, agreement: Agreement, answer: CoverAnswer, terms: CoverTerms, quoted: Money | None = None
 ) -> tuple[Cover, tuple[CoverBound | CoverRefused | CapacityReleased, ...]]:
     """Bind what the partner agreed to if it is within terms; from then on no more than that is held.
+
+    `quoted` is what it was chosen for, if it was by a quote: another amount is another offer, and was not chosen.
 
     Raises Refused for a second answer, and for a yes to a request that was withdrawn or expired: people must cancel it
     there.
@@ -267,6 +269,8 @@ def settle_answer(
         raise Refused("cover_not_asked", f"{cover.cover_id} waits for the approval")
     sharing, guaranteed = _offered(cover, agreement, answer)
     reason = _why_not_bound(cover, agreement, answer, terms, sharing, guaranteed)
+    if not reason and quoted is not None and abs((quoted - guaranteed).amount) > CENT * len(sharing.shares):
+        reason = "answer_contradicts_quote"
     if reason:
         return turn_down(cover, reason)
     bound = replace(

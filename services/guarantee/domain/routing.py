@@ -208,6 +208,14 @@ def chosen(routing: Routing, offer: Offer) -> Routing:
     return replace(_with(routing, replace(offer, state=OfferState.CHOSEN)), closed=True)
 
 
+def quoted(routing: Routing, agreement: str, amount: Money) -> Money | None:
+    """What the quote that was chosen under this agreement says is guaranteed; None where it was chosen without one."""
+    for offer in routing.offers:
+        if offer.agreement == agreement and offer.state is OfferState.CHOSEN and offer.quote_id:
+            return amount * offer.share
+    return None
+
+
 def _valued(offer: Offer, pd: Decimal, terms: RoutingTerms) -> Offer:
     price = offer.share * offer.premium_rate
     cost = price if offer.payer == BORROWER else NONE

@@ -6,7 +6,15 @@ TOLD = frozenset(
     {
         *("cover.requested", "capacity.reserved", "capacity.released", "quote.received", "quote.declined"),
         *("cover.bound", "cover.refused", "disbursement_notice.issued", "cover.activated", "cover.filed"),
-        *("cover.confirmed", "cover.removed", "cover.endorsed", "change.consented", "change.refused", "cover.expiring"),
+        *(
+            "cover.confirmed",
+            "cover.removed",
+            "cover.endorsed",
+            "change.requested",
+            "change.consented",
+            "change.refused",
+            "cover.expiring",
+        ),
         *("cover.released", "premium.due", "premium.paid", "premium.refunded", "loss.notified", "claim.filed"),
         *("claim.queried", "claim.answered", "claim.accepted", "claim.denied", "claim.appealed", "claim.withdrawn"),
         *("claim.interim_paid", "claim.paid", "deadline.missed", "reguarantee.reimbursed", "reguarantee.overdue"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, assert_never
 
 import httpx
@@ -23,13 +24,12 @@ WITHHELD = Answer(OK, {"accepted": False, "reason": "identity_withheld"})
 
 async def cover_line(parts: Parts, request: dict[str, Any]) -> Line | None:
     """The way for a request for cover, with the borrower's identity where the partner must have it."""
-    found = await _find(parts, request)
-    if found is None:
+    way = await _find(parts, request, lambda connection: connection.purpose)
+    if way is None:
         return None
-    connection, consent = found
-    port = _port(connection)
-    send = _with_identity(parts, connection, consent, port.request_cover) if connection.purpose else port.request_cover
-    return _line(parts, connection, send=send, inquire=port.inquire_cover)
+    port = _port(way.connection)
+    send = _with_identity(parts, way, port.request_cover, _withheld) if way.purpose else port.request_cover
+    return _line(parts, way.connection, send=send, inquire=port.inquire_cover)
 
 
 async def quote_line(parts: Parts, request: dict[str, Any]) -> Line | None:
@@ -38,8 +38,13 @@ async def quote_line(parts: Parts, request: dict[str, Any]) -> Line | None:
 
 
 async def claim_line(parts: Parts, request: dict[str, Any]) -> Line | None:
-    """The way for a claim."""
-    return await _plain(parts, request, lambda port: (port.send_claim, port.inquire_claim))
+    """The way for a claim, with the borrower's identity where the partner needs it and may have it."""
+    way = await _find(parts, request, lambda connection: connection.claim_purpose)
+    if way is None:
+        return None
+    port = _port(way.connection)
+    send = _with_identity(parts, way, port.send_claim, port.send_claim) if way.purpose else port.send_claim
+    return _line(parts, way.connection, send=send, inquire=port.inquire_claim)
 
 
 async def change_line(parts: Parts, request: dict[str, Any]) -> Line | None:
@@ -54,15 +59,24 @@ async def payment_line(parts: Parts, request: dict[str, Any]) -> Line | None:
 
 async def _plain(parts: Parts, request: dict[str, Any], pair: Callable[[Port], tuple[Send, Inquire]]) -> Line | None:
     """The way for a request that says nothing of the borrower."""
-    found = await _find(parts, request)
+    found = await _find(parts, request, lambda _: "")
     if found is None:
         return None
-    send, inquire = pair(_port(found[0]))
-    return _line(parts, found[0], send=send, inquire=inquire)
+    send, inquire = pair(_port(found.connection))
+    return _line(parts, found.connection, send=send, inquire=inquire)
 
 
-async def _find(parts: Parts, request: dict[str, Any]) -> tuple[Connection, Consent | None] | None:
-    """The partner's connection today and the consent it would be told under, read in a transaction of its own."""
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A connection, what the borrower's identity would be told for on it, and the consent it would be told under."""
+
+    connection: Connection
+    purpose: str
+    consent: Consent | None
+
+
+async def _find(parts: Parts, request: dict[str, Any], purpose_on: Callable[[Connection], str]) -> _Way | None:
+    """The partner's connection today and the consent for its purpose, read in a transaction of its own."""
     partner = request.get("partner", "")
     async with parts.transaction() as unit:
         opened = await unit.sql("SELECT open FROM clock WHERE id = 1")
@@ -70,9 +84,10 @@ async def _find(parts: Parts, request: dict[str, Any]) -> tuple[Connection, Cons
         connection = connection_on(await tx.of(CONNECTIONS, partner), tx.date)
         if connection is None:
             return None
-        consents = await tx.of(CONSENTS, request["facility_id"]) if connection.purpose else ()
-        consent = consent_for(consents, purpose=connection.purpose, partner=partner, on=tx.date)
-    return connection, consent
+        purpose = purpose_on(connection)
+        consents = await tx.of(CONSENTS, request["facility_id"]) if purpose else ()
+        consent = consent_for(consents, purpose=purpose, partner=partner, on=tx.date)
+    return _Way(connection, purpose, consent)
 
 
 def _port(connection: Connection) -> Port:
@@ -97,16 +112,21 @@ def _line(parts: Parts, connection: Connection, *, send: Send, inquire: Inquire)
     )
 
 
-def _with_identity(parts: Parts, connection: Connection, consent: Consent | None, send: Send) -> Send:
-    """Send with the borrower's identity, asked for at that moment and kept nowhere; without a consent it is a no."""
+def _with_identity(parts: Parts, way: _Way, send: Send, without: Send) -> Send:
+    """Send with the borrower's identity, asked for just then and kept nowhere; `without` where none may be told."""
 
     async def with_identity(http: httpx.AsyncClient, reference: str, request: dict[str, Any]) -> Answer:
-        if consent is None:
-            return WITHHELD
+        if way.consent is None:
+            return await without(http, reference, request)
         try:
-            borrower = await disclosed(parts, consent, purpose=connection.purpose, partner=connection.partner_id)
+            borrower = await disclosed(parts, way.consent, purpose=way.purpose, partner=way.connection.partner_id)
         except Withheld:
-            return WITHHELD
+            return await without(http, reference, request)
         return await send(http, reference, {**request, "body": {**request["body"], "borrower": borrower}})
 
     return with_identity
+
+
+async def _withheld(_http: httpx.AsyncClient, _reference: str, _request: dict[str, Any]) -> Answer:
+    """Nothing is sent: a partner that must know the borrower cannot decide without."""
+    return WITHHELD

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from libs.kernel.errors import Refused
 from libs.runtime.tx import Tx
 from services.guarantee.domain.connection import Adapter, Connection
 from services.guarantee.domain.webhook import Endpoint
@@ -30,6 +31,7 @@ class ConnectionView:
     base_url: str
     header: str
     purpose: str
+    claim_purpose: str
     admitted_by: str
 
 
@@ -75,8 +77,21 @@ def connection(row: Connection) -> ConnectionView:
         base_url=row.base_url,
         header=row.header,
         purpose=row.purpose,
+        claim_purpose=row.claim_purpose,
         admitted_by=row.admitted_by,
     )
+
+
+async def check_kept(tx: Tx, partner: str, place: int) -> None:
+    """What follows the event number `place` is there still; raises Refused where it was kept long enough."""
+    kept = await tx.sql(
+        "SELECT COALESCE((SELECT min(number) FROM partner_events WHERE party = $1), last + 1) AS first"
+        " FROM partner_feeds WHERE party = $1",
+        partner,
+    )
+    if kept and kept[0]["first"] > place + 1:
+        first = kept[0]["first"]
+        raise Refused("events_forgotten", f"kept are those from number {first} on", first=first)
 
 
 async def endpoints(tx: Tx, partner: str) -> tuple[Endpoint, ...]:
