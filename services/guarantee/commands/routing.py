@@ -133,6 +133,7 @@ async def _choose(tx: Tx, routing: Routing) -> None:
         pack = await refusing_pack(tx, file.facility_id, offer.agreement)
         routing = rules.passed_over(routing, offer, reason, pack)
     tx.put(ROUTINGS, replace(routing, closed=True))
-    cover, refused = refuse_cover(file, amount, tx.new_id("cover"), "no_agreement_fits")
+    packs = tuple(offer.pack for offer in routing.offers if offer.pack)
+    cover, refused = refuse_cover(file, amount, tx.new_id("cover"), "no_agreement_fits", packs=packs)
     tx.put(COVERS, cover)
     tx.publish(refused, policy=routing.policy)
