@@ -5,6 +5,7 @@ from __future__ import annotations
 from libs.runtime.service import Service
 from services.guarantee import store
 from services.guarantee.api import router
+from services.guarantee.api.links import LINKS
 from services.guarantee.commands.ledger import enter_event
 from services.guarantee.deliveries import Deliverer
 from services.guarantee.partners import PARTNERS
@@ -21,6 +22,7 @@ service = Service(
     routers=(router,),
     needs=("keyring_path",),
     callers=(Deliverer,),
+    links=LINKS,
     journal=store.JOURNAL_SQL,
     booking=enter_event,
 )
