@@ -72,6 +72,8 @@ _COVERS: dict[str, tuple[Link, ...]] = {
         _on(f"POST {_LOANS}/proofs", _LOAN_HERE),
         _on(f"POST {_CHANGES}", _LOAN_HERE),
         _on(f"POST {_FACILITIES}/changes/{{change_id}}/answer", _HERE | _of("change_id", at="/changes/0")),
+        _on(f"POST {_FACILITIES}/disbursement-notices", _HERE),
+        _on(f"POST {_UNDERTAKINGS}", _HERE),
         _on(f"POST {_UNDERTAKINGS}/{{undertaking_id}}/perfection", _HERE | _of("undertaking_id", at="/undertakings/0")),
         _on(f"POST {_CLAIMS}", _HERE, partner="$response.body#/cover/partner", **_LOAN),
         _on(f"POST {_CLAIM}/queries", _CLAIM_HERE),
