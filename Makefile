@@ -16,7 +16,7 @@ help:
 	@echo 'make test    all tests        (ARGS="tests/local -k kafka" for some)'
 	@echo 'make chaos   whole lives while things break, then the audit (LIVES=2000 SEED=1 EACH=5 REPORT=file.md;'
 	@echo '             PLANT=name shows that a bug is caught; SCENARIO=outage, rolling or overload)'
-	@echo 'make bench   every figure against its baseline (BENCH=P1,P2 PAIRS=5 SIZE=… REPORT=docs/performance.md)'
+	@echo 'make bench   every figure against its baseline (BENCH=P1,portfolio PAIRS=5 SIZE=… REPORT=docs/performance.md)'
 	@echo 'make check   format, lint, types, import rules, event schemas, documents of the interfaces'
 	@echo 'make format  mend the format  make lock    renew the pinned requirements   make setup   only .venv'
 

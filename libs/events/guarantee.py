@@ -128,13 +128,17 @@ class CoverBound:
 @_event("cover.refused")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoverRefused:
-    """No cover: the partner's or the agreement's reason (capacity, suspension, terms), or that of a `pack` of rules."""
+    """No cover: the partner's or the agreement's reason (capacity, suspension, terms), or that of a `pack` of rules.
+
+    Where a partner was searched for, `packs` are those that refused.
+    """
 
     facility_id: str
     cover_id: str
     agreement: str
     reason: str
     pack: str = ""
+    packs: tuple[str, ...] = ()
 
 
 @_event("cover.activated")

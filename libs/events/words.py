@@ -89,6 +89,7 @@ WORDS = {
     "paid_now": "what is paid at once",
     "partner": "the guarantee company or insurer",
     "pack": "the version of the partner's own rules that refused it; empty: none did",
+    "packs": "the versions of the rules of all partners whose rules refused it, in the order of the search",
     "parts": "who has which part; they sum to the whole",
     "partners": "the partners it names; empty: for our own use alone",
     "quote_id": "the request for a quote",

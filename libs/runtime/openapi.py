@@ -1,5 +1,8 @@
 """What an interface's document says beyond its routes: problems, tokens, the headers that doors read and set."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import FastAPI
@@ -29,8 +32,25 @@ def by_scope(scope: str) -> dict[str, Any]:
     return {"security": [{"bearer": [scope]}]}
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A call that an answer leads to: "METHOD /path"; `given` and `body` hold OpenAPI's expressions."""
+
+    where: str
+    given: Mapping[str, str]
+    """Its parameters in the path and the query, by name."""
+    body: Mapping[str, Any]
+    """The fields of its body that are known by then."""
+
+
+Links = Mapping[str, Sequence[Link]]
+"""Where the answer of each "METHOD /path" leads."""
+
+
 class Interface(FastAPI):
     """A FastAPI application whose document tells a caller everything that its doors do."""
+
+    links: Links = MappingProxyType({})
 
     def openapi(self) -> dict[str, Any]:
         """The document, put together once."""
@@ -44,6 +64,7 @@ class Interface(FastAPI):
             for path, methods in document["paths"].items():
                 for operation in methods.values():
                     _tell(path, operation)
+            _link(document["paths"], self.links)
         return super().openapi()
 
 
@@ -62,6 +83,31 @@ def _tell(path: str, operation: dict[str, Any]) -> None:
     if "If-None-Match" in told:
         responses["304"] = {"description": "It has not changed since the caller saw it"}
         _set_headers(responses, _READS)
+
+
+def _link(paths: dict[str, Any], links: Links) -> None:
+    """Say in each answer where it leads; a route or parameter that is not there is a KeyError."""
+    for source, ways in links.items():
+        for status, response in _operation(paths, source)["responses"].items():
+            if status.startswith("2"):
+                told = [_told(way, _operation(paths, way.where)) for way in ways]
+                response["links"] = {link["operationId"].partition("_v1_")[0]: link for link in told}
+
+
+def _operation(paths: dict[str, Any], where: str) -> dict[str, Any]:
+    method, _, path = where.partition(" ")
+    operation: dict[str, Any] = paths[path][method.lower()]
+    return operation
+
+
+def _told(link: Link, target: dict[str, Any]) -> dict[str, Any]:
+    places = {parameter["name"]: parameter["in"] for parameter in target["parameters"]}
+    told: dict[str, Any] = {"operationId": target["operationId"]}
+    if link.given:
+        told["parameters"] = {f"{places[name]}.{name}": value for name, value in link.given.items()}
+    if link.body:
+        told["requestBody"] = dict(link.body)
+    return told
 
 
 def _set_headers(responses: dict[str, Any], headers: dict[str, Any]) -> None:

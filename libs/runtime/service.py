@@ -19,7 +19,7 @@ from libs.runtime.gate import BodyLimit, Gate
 from libs.runtime.janitor import Janitor
 from libs.runtime.keyring import Keyring
 from libs.runtime.metrics import router as metrics_router
-from libs.runtime.openapi import PROBLEMS, Interface
+from libs.runtime.openapi import PROBLEMS, Interface, Links
 from libs.runtime.ops import router as ops_router
 from libs.runtime.policies import PolicyBook, read_profile
 from libs.runtime.problems import install
@@ -55,6 +55,7 @@ class Service:
         booking: Booking | None = None,
         callers: Sequence[Callable[[Parts], Worker]] = (),
         purges: Sequence[Purge] = (),
+        links: Links | None = None,
         settings: Settings | None = None,
     ) -> None:
         unknown = set(reads) - set(catalogue.TOPICS)
@@ -73,6 +74,7 @@ class Service:
             redirect_slashes=False,  # a path either is a door or is not; nobody is sent to a host of his own naming
         )
         self.app.state.needs = self.needs
+        self.app.links = links or {}
         self.app.add_middleware(BodyLimit)
         self.app.add_middleware(Gate)
         self.app.add_middleware(Watch)

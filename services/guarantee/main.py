@@ -6,6 +6,7 @@ from libs.runtime.service import Service
 from services.guarantee import store
 from services.guarantee.api import router
 from services.guarantee.api.drops import Drops
+from services.guarantee.api.links import LINKS
 from services.guarantee.commands.ledger import enter_event
 from services.guarantee.deliveries import Deliverer
 from services.guarantee.partners import PARTNERS
@@ -22,6 +23,7 @@ service: Service = Service(
     routers=(router,),
     needs=("keyring_path",),
     callers=(Deliverer, lambda parts: Drops(parts, service.app)),
+    links=LINKS,
     journal=store.JOURNAL_SQL,
     booking=enter_event,
     purges=store.PURGES,

@@ -118,6 +118,11 @@ Index(
     *(COVERS.table.c[name] for name in ("partner", "asked_on", "cover_id")),
     postgresql_where=text("state = 'requested'"),
 )
+Index(
+    "ix_covers_committed",
+    COVERS.table.c.terms,
+    postgresql_where=text("held > active AND state IN ('bound', 'active')"),
+)
 Table(
     "pools",
     metadata,

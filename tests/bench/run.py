@@ -1,7 +1,7 @@
 """`make bench`: the figures of the platform, each against its baseline. Exit code 1 when a count is wrong.
 
-Environment: BENCH (P1,P2,… ; all), PAIRS (5), SIZE (the work of a side, where one bench is named), REPORT (a file to
-write the page to), KEEP (1 keeps data and logs).
+Environment: BENCH (P1,P2,…,portfolio; all), PAIRS (5), SIZE (the work of a side, where one bench is named), REPORT (a
+file to write the page to), KEEP (1 keeps data and logs).
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.process import ChildFailed
-from tests.bench import growing, hopping, living, reacting, registering, relaying, report
+from tests.bench import growing, hopping, living, portfolio, reacting, registering, relaying, report
 from tests.bench.figures import PAIRS_MIN, Bench, Measured, Wrong, order
 from tests.bench.ground import Ground, standing
 
 BENCHES: dict[str, Bench] = {
     bench.id: bench
     for bench in (
-        registering.BENCH, relaying.BENCH, reacting.BENCH, hopping.BENCH, living.BENCH, growing.BENCH
+        registering.BENCH, relaying.BENCH, reacting.BENCH, hopping.BENCH, living.BENCH, growing.BENCH, portfolio.BENCH
     )
 }  # fmt: skip
 

@@ -118,8 +118,9 @@ def test_cores_follow_from_the_cost_of_a_life_and_the_busiest_hour() -> None:
 
 
 def test_the_plan_is_in_the_environment() -> None:
-    assert [bench.id for bench in read_plan({}).benches] == ["P1", "P2", "P3", "P4", "P5", "P6"]
+    assert [bench.id for bench in read_plan({}).benches] == ["P1", "P2", "P3", "P4", "P5", "P6", "PORTFOLIO"]
     assert read_plan({}).pairs == 5
+    assert [bench.id for bench in read_plan({"BENCH": "portfolio"}).benches] == ["PORTFOLIO"]
     plan = read_plan({"BENCH": "p2", "PAIRS": "7", "SIZE": "9"})
     assert ([bench.id for bench in plan.benches], plan.pairs, plan.size) == (["P2"], 7, 9)
     for wrong in ({"BENCH": "P9"}, {"BENCH": "P1,P2", "SIZE": "3"}, {"PAIRS": "-1"}):

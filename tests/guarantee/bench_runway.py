@@ -2,28 +2,42 @@
 
 `python -m tests.guarantee.bench_runway sba_loans.csv.gz`: for each year of disbursement PDs by term are learnt from
 charge-offs known by its end, a cap of 3 % of the guaranteed amounts is set, and the forecast is compared with the days
-on which the file's charge-offs used it up. Prints one line a vintage, and how often the bands held.
+on which the file's charge-offs used it up. The width of each band is learnt from earlier vintages alone: those whose
+forecast had run to its end by the day of the forecast. Vintages are tested from the first that has VINTAGES_MIN such
+before it. Prints one line a vintage, and how often the bands held.
 """
 
 from __future__ import annotations
 
 import csv
 import gzip
+import math
 import sys
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
 from libs.kernel.money import Money
-from services.guarantee.domain.runway import Bucket, RunwayTerms, forecast, vintage_factor
+from services.guarantee.domain.runway import (
+    Bucket,
+    Miss,
+    Runway,
+    RunwayTerms,
+    chance_variance,
+    forecast,
+    spread,
+    vintage_factor,
+)
 
 CAP_RATE = Decimal("0.03")
 LOANS_MIN = 100
-POLICY = Path("services/guarantee/policies/runway/2025-07-01.toml")
+VINTAGES_MIN = 3
+YEARS = range(1985, 2011)
+POLICY = Path("services/guarantee/policies/runway/2026-01-01.toml")
 TERM_STEPS = (36, 60, 84, 120, 240)
 
 
@@ -97,44 +111,84 @@ def buckets(vintage: list[Loan], pds: dict[int, Decimal], on: date, *, past: boo
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """One vintage's forecast at its year's end, and what came."""
+
+    loans: int
+    told: Runway
+    came: Decimal
+    ended: date | None
+    miss: Miss
+
+
+def tested(vintages: dict[int, list[Loan]], year: int, terms: RunwayTerms) -> Tested:
+    """Forecast one vintage from what was known at its year's end, and look what came."""
+    on, vintage = date(year, 12, 31), vintages[year]
+    known = [loan for earlier in range(year - 8, year) for loan in vintages[earlier]]
+    pds = learnt(known, on)
+    cap = Decimal(str(sum(loan.amount for loan in vintage))) * CAP_RATE
+    used = Decimal(str(sum(loan.lost for loan in vintage if loan.lost_on and loan.lost_on <= on)))
+    room = Money(cap - used, "USD")
+    factor = vintage_factor(buckets(vintage, pds, on, past=True), Money(used, "USD"), terms)
+    to_go = buckets(vintage, pds, on, past=False)
+    told = forecast(to_go, room, factor, terms, wait_months=0, on=on, months=terms.horizon_months)
+    total, ended = Decimal(0), None
+    for lost_on, lost in sorted(
+        (loan.lost_on, loan.lost) for loan in vintage if loan.lost_on and on < loan.lost_on <= told.until
+    ):
+        total += Decimal(str(lost))
+        if ended is None and total >= room.amount:
+            ended = lost_on
+    miss = Miss(total, told.claims.expected.amount, chance_variance(to_go, terms.horizon_months))
+    return Tested(len(vintage), told, total, ended, miss)
+
+
+def interval(held: int, seen: int) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson)."""
+    z, share = 1.96, held / seen
+    middle, half = share + z * z / (2 * seen), z * math.sqrt(share * (1 - share) / seen + (z / (2 * seen)) ** 2)
+    return (middle - half) / (1 + z * z / seen), (middle + half) / (1 + z * z / seen)
+
+
 def main() -> None:
     terms = RunwayTerms(**tomllib.loads(POLICY.read_text("utf-8"), parse_float=Decimal)["terms"])
     vintages: dict[int, list[Loan]] = defaultdict(list)
     for loan in loans(Path(sys.argv[1])):
         vintages[loan.drawn.year].append(loan)
-    held = dated = seen = 0
-    for year in range(1990, 2011):
-        on, vintage = date(year, 12, 31), vintages[year]
-        if len(vintage) < LOANS_MIN:
+    misses: dict[int, Miss] = {}
+    held = dated = 0
+    seen: list[int] = []
+    for year in YEARS:
+        if len(vintages[year]) < LOANS_MIN:
             continue
-        known = [loan for earlier in range(year - 8, year) for loan in vintages[earlier]]
-        pds = learnt(known, on)
-        cap = Decimal(str(sum(loan.amount for loan in vintage))) * CAP_RATE
-        used = Decimal(str(sum(loan.lost for loan in vintage if loan.lost_on and loan.lost_on <= on)))
-        room = Money(cap - used, "USD")
-        factor = vintage_factor(buckets(vintage, pds, on, past=True), Money(used, "USD"), terms)
-        to_go = buckets(vintage, pds, on, past=False)
-        told = forecast(to_go, room, factor, terms, wait_months=0, on=on, months=terms.horizon_months)
-        later = sorted(
-            (loan.lost_on, loan.lost) for loan in vintage if loan.lost_on and on < loan.lost_on <= told.until
-        )
-        total, ended = Decimal(0), None
-        for lost_on, lost in later:
-            total += Decimal(str(lost))
-            if ended is None and total >= room.amount:
-                ended = lost_on
-        inside = told.claims.low.amount <= total <= told.claims.high.amount
-        early, late = told.earliest, told.latest
-        on_time = _on_time(ended, early, late)
-        held, dated, seen = held + inside, dated + on_time, seen + 1
+        # A vintage's misses do not hang on the width, so they can be noted before a width is known.
+        past = [miss for earlier, miss in misses.items() if earlier + terms.horizon_months // 12 <= year]
+        width = spread(past) if len(past) >= VINTAGES_MIN else None
+        one = tested(vintages, year, replace(terms, factor_sd=width or Decimal(0)))
+        misses[year] = one.miss
+        if width is None:
+            print(f"{year} {one.loans:>6,} loans  expected {_m(one.miss.expected)}, came {_m(one.came)}: not tested")
+            continue
+        seen.append(year)
+        inside = one.told.claims.low.amount <= one.came <= one.told.claims.high.amount
+        on_time = _on_time(one.ended, one.told.earliest, one.told.latest)
+        held, dated = held + inside, dated + on_time
         print(
-            f"{year} {len(vintage):>6,} loans  expected {told.claims.expected.amount / 1_000_000:>7.1f} M"
-            f" ({told.claims.low.amount / 1_000_000:.1f}-{told.claims.high.amount / 1_000_000:.1f}),"
-            f" came {total / 1_000_000:>7.1f} M {'in' if inside else 'OUT'};"
-            f" cap ends {told.expected or 'after'} ({early or 'after'} - {late or 'after'}), ended {ended or 'after'}"
-            f" {'in' if on_time else 'OUT'}"
+            f"{year} {one.loans:>6,} loans  sd {width:.2f} of {len(past)}:"
+            f" expected {_m(one.told.claims.expected.amount)} ({_m(one.told.claims.low.amount)} -"
+            f"{_m(one.told.claims.high.amount)}), came {_m(one.came)}"
+            f" {'in' if inside else 'OUT'}; cap ends {one.told.expected or 'after'} ({one.told.earliest or 'after'} -"
+            f" {one.told.latest or 'after'}), ended {one.ended or 'after'} {'in' if on_time else 'OUT'}"
         )
-    print(f"claims within the band: {held} of {seen}; the cap's last day within its band: {dated} of {seen}")
+    for what, hits in (("claims within the band", held), ("the cap's last day within its band", dated)):
+        low, high = interval(hits, len(seen))
+        print(f"{what}: {hits} of {len(seen)} vintages, {seen[0]} to {seen[-1]}; 95 % interval {low:.0%} to {high:.0%}")
+    print(f"sd of all {len(misses)} vintages, {min(misses)} to {max(misses)}: {spread(list(misses.values())):.2f}")
+
+
+def _m(amount: Decimal) -> str:
+    return f"{amount / 1_000_000:>7.1f} M"
 
 
 def _on_time(ended: date | None, early: date | None, late: date | None) -> bool:

@@ -120,6 +120,8 @@ async def test_a_pack_signed_while_quotes_are_out_names_itself_where_it_passes_a
         await b.answer("partner.quote", 200, offered=True)
         [offer] = (await b.get(f"/v1/facilities/{story.facility_id}")).json()["routing"]["offers"]
         assert (offer["state"], offer["reason"], offer["pack"]) == ("passed_over", "too_large", "reg-4321#1")
+        refused = (await b.published())[-1]
+        assert (refused.reason, refused.pack, refused.packs) == ("no_agreement_fits", "", ("reg-4321#1",))
 
 
 async def test_a_partner_hands_in_its_own_rules_and_nobody_elses(bench: Benches) -> None:

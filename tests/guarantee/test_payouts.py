@@ -6,8 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 
+import httpx
+
 from libs.events.guarantee import ClaimPaid
 from libs.events.guarantee_upkeep import PayoutDeferred
+from services.guarantee.domain.bordereau import PUT_OFF
 from services.guarantee.main import service
 from tests.guarantee.stories import AGREED, DAY, Story, admit, cny
 from tests.harness.bench import Bench
@@ -42,6 +45,26 @@ async def test_a_payout_above_twice_last_years_income_waits_for_the_next_year(be
         paid = [body for body in await b.published() if isinstance(body, ClaimPaid)]
         assert [body.amount for body in paid] == [cny("56000")]
         assert await b.parked() == []
+        told = {
+            f"{on:%Y-%m}": await deferred_in(b, f"{on:%Y-%m}") for on in (pay_by, date(2026, 12, 1), deferred.until)
+        }
+        assert list(told.values()) == [
+            ("0.00", "56000.00", "0.00", "0.00", "56000.00"),
+            ("56000.00", "0.00", "0.00", "0.00", "56000.00"),
+            ("56000.00", "0.00", "56000.00", "0.00", "0.00"),
+        ]
+        (row,) = [line for line in (await month_of(b, pay_by, "/csv")).text.splitlines() if "payout.deferred" in line]
+        assert row == "reg-4321,payout.deferred,,1,56000.00,CNY"
+
+
+async def month_of(bench: Bench, on: date, form: str = "") -> httpx.Response:
+    return await bench.get(f"/v1/partners/city-guarantee/statements/{on:%Y-%m}{form}")
+
+
+async def deferred_in(bench: Bench, month: str) -> tuple[str, ...]:
+    """What was put off before, newly, paid of it, lapsed, and is still, in a month's statement."""
+    (each,) = (await month_of(bench, date.fromisoformat(f"{month}-01"))).json()["agreements"]
+    return tuple(each["deferred"][name]["amount"] for name in PUT_OFF)
 
 
 async def books(bench: Bench) -> dict[str, tuple[str, str]]:

@@ -10,7 +10,15 @@ from decimal import Decimal
 
 import pytest
 
-from services.guarantee.domain.runway import Bucket, RunwayTerms, forecast, vintage_factor
+from services.guarantee.domain.runway import (
+    Bucket,
+    Miss,
+    RunwayTerms,
+    chance_variance,
+    forecast,
+    spread,
+    vintage_factor,
+)
 from services.guarantee.main import service
 from tests.guarantee.stories import AGREED, DAY, Story, admit, cny
 from tests.harness.bench import Bench
@@ -72,6 +80,23 @@ def test_books_that_default_as_drawn_lie_within_the_band_as_often_as_it_says() -
     assert within / 400 == pytest.approx(0.80, abs=0.05)
 
 
+def test_the_spread_is_learnt_from_books_whose_end_is_known_and_chance_is_taken_off() -> None:
+    drawn = random.Random(3)
+    book = [alike(200, 1000, "0.05", 24)]
+    chance = chance_variance(book, 24)
+    misses = [
+        Miss(
+            Decimal(str(1000 * math.exp(drawn.gauss(0, math.hypot(0.5, float(chance.sqrt())))))), Decimal(1000), chance
+        )
+        for _ in range(400)
+    ]
+    assert float(spread(misses)) == pytest.approx(0.5, abs=0.05)
+    assert spread([Miss(Decimal(1000), Decimal(1000), chance)]) == 0
+    assert spread([Miss(Decimal(0), Decimal(1000), Decimal(0))]) == -Decimal("0.01").ln()
+    with pytest.raises(ValueError, match="no book"):
+        spread([])
+
+
 async def test_an_agreement_shows_the_runway_of_each_cap(bench: Benches) -> None:
     one, two = Story(name="one"), Story(name="two", amount="50000")
     async with bench(service) as b:
@@ -83,5 +108,9 @@ async def test_an_agreement_shows_the_runway_of_each_cap(bench: Benches) -> None
         assert (seen["book"], seen["runway"]["room"]["amount"]) == ("reg-4321/2025", "2400.00")  # 2 % of 120,000
         assert seen["runway"]["claims"]["expected"]["amount"] == "1299.46"  # a PD of 1 % for 13 months of 30 days
         assert (seen["runway"]["expected"], seen["runway"]["on_bank"]["expected"]["amount"]) == (None, "0.00")
+        # The file is rated anew; the loan stands at the PD that it was drawn at.
+        async with b.parts.engine.begin() as conn:
+            await conn.exec_driver_sql("UPDATE files SET pd = 0.5")
+        assert (await b.get("/v1/agreements/reg-4321/runway")).json() == [seen]
         assert (await b.get("/v1/agreements/open/runway")).json() == []
         assert (await b.get("/v1/agreements/none/runway")).status_code == 404

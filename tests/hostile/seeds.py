@@ -9,7 +9,7 @@ from libs.events import application as events
 from tests.application import story as application
 from tests.collateral import stories as collateral
 from tests.console import samples as console
-from tests.guarantee import packs
+from tests.guarantee import packs, partner_client
 from tests.guarantee import stories as guarantee
 from tests.harness.bench import Bench
 from tests.incentive import stories as incentive
@@ -91,6 +91,77 @@ async def _guarantee(bench: Bench) -> Known:
         "month": ["2025-09"],
         "grades": ["A", "B"],
         "words": ["guarantor", "borrower"],
+    }
+
+
+CLOCKS = {
+    "notice_days": 10,
+    "decide_days": 30,
+    "answer_days": 15,
+    "appeal_days": 20,
+    "interim_days": 60,
+    "interim_share": "0.50",
+}
+LONG = {
+    **partner_client.CALLING,
+    "capacity": {"amount": "9000000.00", "currency": "CNY"},
+    "claims": CLOCKS,
+    "direct": "guarantor",
+    "legs": [{"party": "reguarantor", "working_days": 30, "proof": "receipt"}],
+    "cap": {"rate": "1"},
+}
+BATCH = {**LONG, "code": "batch", "binding": {"timing": "filed_after_disbursement", "file_days": 200}}
+NOTICED = {**LONG, "code": "noticed", "binding": {"notice": True}}
+
+
+async def partners_year(bench: Bench) -> Known:
+    """A partner that calls us, with covers at every step of their lives: asked for, bound, drawn, claimed, paid."""
+    await guarantee.admit(bench, LONG, BATCH, NOTICED)
+    await packs.register_key(bench)
+    await packs.hand_in(bench)
+    partner = partner_client.Partner(bench, partner_client.OWN_PARTY)
+    drawn = [
+        guarantee.Story(name=f"drawn-{n}", agreement=code) for n, code in enumerate(["reg-4321"] * 8 + ["batch"] * 2)
+    ]
+    for story in drawn:
+        await bench.react(story.submitted(), story.rated(), on=guarantee.DAY)
+        if story.agreement != "batch":
+            assert (await partner.answer(story, accepted=True)).status_code == 200
+        await bench.react(story.disbursed(), story.overdue("70000"), on=guarantee.DAY)
+    await bench.tick(guarantee.CLAIM_DAY)
+    for story in drawn[:2]:
+        claim = await partner.claim_of(story)
+        assert (await partner.on_claim(story, "decision", accepted=True)).status_code == 200
+        paid = await partner.on_claim(story, "payments", amount=claim["claimed"], receipt="R-1")
+        assert paid.status_code == 200, paid.text
+    denied = await partner.on_claim(drawn[2], "decision", accepted=False, reason="misuse_of_funds")
+    assert denied.status_code == 200, denied.text
+    asked = [
+        guarantee.Story(name=f"asked-{n}", agreement=code) for n, code in enumerate(["reg-4321"] * 3 + ["noticed"] * 3)
+    ]
+    for story in asked:
+        await bench.react(story.submitted(), story.rated(), on=guarantee.CLAIM_DAY)
+    for story in asked[3:]:
+        assert (await partner.answer(story, accepted=True)).status_code == 200
+    return {
+        "url": ["https://partner/hooks"],
+        "base_url": ["https://partner"],
+        "types": ["claim.filed.v1", "cover.bound.v1"],
+        "facility_id": [story.facility_id for story in (*drawn, *asked)],
+        "code": ["reg-4321", "batch", "noticed"],
+        "agreement": ["reg-4321"],
+        "partner_id": [partner_client.OWN_PARTY] * 6 + ["new-1", "new-2"],
+        "partner": [partner_client.OWN_PARTY],
+        "pack_version": ["1"],
+        "key_id": ["k1", "k2", "k3"],
+        "party": [partner_client.OWN_PARTY, "bank", "guarantor", "reguarantor"],
+        "side": [partner_client.OWN_PARTY, "bank"],
+        "about": ["filings", "claims"],
+        "month": ["2025-09", "2025-12"],
+        "grades": ["A", "B"],
+        "receipt": [f"R-{n}" for n in range(9)],
+        "branch": ["b1"],
+        "as_of": ["2025-09-01", "2026-01-01"],
     }
 
 

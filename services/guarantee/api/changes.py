@@ -39,7 +39,7 @@ class ConsentIn(BaseModel):
 
 @router.post("/facilities/{facility_id}/loans/{loan_id}/changes", status_code=201, response_model=Change)
 async def propose_change(facility_id: InPath, loan_id: InPath, body: ChangeIn, door: Door) -> Response:
-    """New terms of a covered loan: lighter ones are endorsed, for heavier ones the partner is asked
+    """New terms of a covered loan (批改): lighter ones are endorsed, for heavier ones the partner is asked
     (customer_manager)."""
     door.require("customer_manager")
     return await door.execute(
@@ -63,8 +63,8 @@ async def propose_change(facility_id: InPath, loan_id: InPath, body: ChangeIn, d
     openapi_extra=by_scope(scopes.COVERS_ANSWER),
 )
 async def answer_change(facility_id: InPath, change_id: InPath, body: ConsentIn, door: PartnerDoor) -> Response:
-    """The partner consents or refuses; or its written answer is put on record, by another than who proposes changes
-    (risk_director; scope covers.answer)."""
+    """The partner consents to a change (批改) or refuses; or its written answer is put on record, by another than who
+    proposes changes (risk_director; scope covers.answer)."""
     door.require("risk_director", scope=scopes.COVERS_ANSWER)
     return await door.execute(
         lambda tx: changes.answer_change(tx, facility_id, change_id, consented=body.consented, reason=body.reason),

@@ -38,7 +38,7 @@ async def show_facility(facility_id: InPath, door: PartnerReadDoor) -> Response:
 
 @router.post("/facilities/{facility_id}/claims", response_model=claims.ClaimDecision)
 async def file_claim(facility_id: InPath, body: ClaimIn, door: Door) -> Response:
-    """Claim a loss; a claim that breaks a rule is refused with its code and an event (customer_manager)."""
+    """Claim a loss (理赔); a claim that breaks a rule is refused with its code and an event (customer_manager)."""
     door.require("customer_manager")
     return await door.execute(
         lambda tx: claims.file_claim(tx, facility_id, body.loan_id, body.demand()), keys=[facility_id]
@@ -90,7 +90,7 @@ async def take_reimbursement(
 
 @router.post("/facilities/{facility_id}/loss-notices", response_model=CoveredLoan)
 async def notify_loss(facility_id: InPath, body: LossNoticeIn, door: Door) -> Response:
-    """Give the partner notice of a loan in arrears, once (customer_manager)."""
+    """Give the partner notice of a loan in arrears (报案), once (customer_manager)."""
     door.require("customer_manager")
     return await door.execute(lambda tx: defence.notify_loss(tx, facility_id, body.loan_id), keys=[facility_id])
 

@@ -119,7 +119,7 @@ async def revoke_key(partner_id: InPath, key_id: InPath, door: Door) -> Response
     "/agreements/{code}/packs", status_code=201, response_model=Pack, openapi_extra=by_scope(scopes.PACKS_WRITE)
 )
 async def admit_pack(code: InPath, body: PackIn, door: PartnerDoor) -> Response:
-    """Take in a version of a partner's admission rules that it signed (admin, or the partner: scope packs.write)."""
+    """Take in a version of a partner's rules of admission (核保) that it signed (admin; scope packs.write)."""
     door.require("admin", scope=scopes.PACKS_WRITE)
     document, party = body.document(), door.caller.party
     return await door.execute(
@@ -145,6 +145,6 @@ async def show_pack(code: InPath, pack_version: VersionInPath, door: PartnerRead
     openapi_extra=by_scope(scopes.COVERS_READ),
 )
 async def show_judgement(facility_id: InPath, code: InPath, door: PartnerReadDoor) -> Response:
-    """What the pack of an agreement said of a request and on which inputs, to be replayed; a partner's own only."""
+    """What the pack of an agreement said of a request (核保) on which inputs, to be replayed; a partner's own only."""
     door.require(*auth.BANK, scope=scopes.COVERS_READ)
     return await door.query(lambda tx: views.judgement(tx, facility_id, code, door.caller.party), key=facility_id)

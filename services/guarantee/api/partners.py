@@ -49,7 +49,7 @@ Types = Annotated[
 async def list_cover_requests(
     door: PartnerReadDoor, cursor: Cursor = "", limit: Limit = PAGE_ROWS, since: Since = None, until: Until = None
 ) -> Response:
-    """The caller's open requests for cover, the oldest first (scope covers.read)."""
+    """The caller's open requests for cover (投保), the oldest first (scope covers.read)."""
     door.require_partner(scopes.COVERS_READ)
     place, party = after(cursor), door.caller.party
 
@@ -65,7 +65,10 @@ async def list_cover_requests(
     "/facilities/{facility_id}/cover-answers", response_model=Cover, openapi_extra=by_scope(scopes.COVERS_ANSWER)
 )
 async def answer_cover(facility_id: InPath, body: CoverAnswerIn, door: PartnerDoor) -> Response:
-    """Answer a request for cover; outside the terms it is refused, and the cover says why (scope covers.answer)."""
+    """Answer a request for cover (核保, 承保); outside the terms it is refused, and the cover says why.
+
+    Scope covers.answer.
+    """
     door.require_partner(scopes.COVERS_ANSWER)
     return await door.execute(
         lambda tx: partner_answers.answer_cover(tx, facility_id, body.cover_id, body.answer()),
@@ -76,7 +79,7 @@ async def answer_cover(facility_id: InPath, body: CoverAnswerIn, door: PartnerDo
 
 @router.post("/batch-confirmations", response_model=BulkResult, openapi_extra=by_scope(scopes.COVERS_ANSWER))
 async def confirm_batch(body: ConfirmationsIn, door: PartnerDoor) -> Response:
-    """Confirm filed drawdowns or strike them off, each row with its own result (scope covers.answer)."""
+    """Confirm filed drawdowns, or strike them off (退保), each row with its own result (scope covers.answer)."""
     door.require_partner(scopes.COVERS_ANSWER)
     door.require_rows(body.rows)
     rows = [row.confirmation() for row in body.rows]
@@ -89,7 +92,7 @@ async def confirm_batch(body: ConfirmationsIn, door: PartnerDoor) -> Response:
     openapi_extra=by_scope(scopes.CLAIMS_DECIDE),
 )
 async def decide_claim(facility_id: InPath, claim_id: InPath, body: Deciding, door: PartnerDoor) -> Response:
-    """Accept a claim, or deny it with a reason (scope claims.decide)."""
+    """Accept a claim (理赔), or deny it with a reason (scope claims.decide)."""
     door.require_partner(scopes.CLAIMS_DECIDE)
     return await door.execute(
         lambda tx: partner_answers.decide_claim(tx, facility_id, claim_id, body.reason, body.decided_on),
@@ -119,7 +122,7 @@ async def query_claim(facility_id: InPath, claim_id: InPath, body: QueryIn, door
     openapi_extra=by_scope(scopes.CLAIMS_PAY),
 )
 async def report_payment(facility_id: InPath, claim_id: InPath, body: PaymentIn, door: PartnerDoor) -> Response:
-    """Report what was paid in advance, or what was left of an accepted claim, to the cent (scope claims.pay)."""
+    """Report what was paid in advance, or what was left of an accepted claim (理赔), to the cent (scope claims.pay)."""
     door.require_partner(scopes.CLAIMS_PAY)
     interim = body.kind is PaymentKind.INTERIM
     report = partner_answers.report_interim if interim else partner_answers.report_payment
@@ -134,7 +137,7 @@ async def report_payment(facility_id: InPath, claim_id: InPath, body: PaymentIn,
     "/facilities/{facility_id}/recoveries", response_model=CoveredLoan, openapi_extra=by_scope(scopes.REPORTS_WRITE)
 )
 async def report_recovery(facility_id: InPath, body: RecoveryIn, door: PartnerDoor) -> Response:
-    """Report what was recovered after the claim was paid; it is shared as agreed (scope reports.write)."""
+    """Report what was recovered after the claim was paid (追偿); it is shared as agreed (scope reports.write)."""
     door.require_partner(scopes.REPORTS_WRITE)
     return await door.execute(
         lambda tx: recovered.report_recovery(tx, facility_id, body.loan_id, body.amount.money(), body.receipt),

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from libs.runtime.reading import ReadDoor
-from services.guarantee import views
+from services.guarantee.views import portfolio as views
 
 router = APIRouter(prefix="/v1")
 Factor = Annotated[Decimal, Query(ge=1, le=100, max_digits=7, decimal_places=4)]

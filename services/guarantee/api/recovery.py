@@ -40,7 +40,7 @@ class BalanceAnswerIn(BaseModel):
     openapi_extra=by_scope(scopes.STATEMENTS_READ),
 )
 async def show_recoveries(partner_id: InPath, month: Month, door: PartnerReadDoor) -> Response:
-    """What was recovered in a month, in the order costs, interest, principal, and what each party has back and open."""
+    """What was recovered (追偿) in a month, in the order costs, interest, principal, and what is open."""
     check_own(door, partner_id)
     return await door.query(lambda tx: views.recovery_book(tx, partner_id, month))
 

@@ -36,7 +36,7 @@ class ListRowIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Annotated[str, Field(pattern=r"^[a-z]{1,20}\.[a-z]{1,20}$")]
+    kind: Annotated[str, Field(pattern=r"^[a-z]{1,20}\.[a-z_]{1,20}$")]
     reference: Annotated[str, Field(pattern=CODE)]
     party: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63})?$")] = ""
     amount: Amount
@@ -59,7 +59,10 @@ LIST_BODY = {
 
 @router.get("/statements/{month}", response_model=Statement, openapi_extra=by_scope(scopes.STATEMENTS_READ))
 async def show_statement(partner_id: InPath, month: Month, door: PartnerReadDoor) -> Response:
-    """The monthly bordereau, agreement by agreement; the head office's, and the partner's own."""
+    """The monthly bordereau, agreement by agreement; the head office's, and the partner's own.
+
+    Premiums that went back (退保) are `premium.refunded`, claims put off by the year's cap `payout.deferred`.
+    """
     check_own(door, partner_id)
     return await door.query(lambda tx: views.statement(tx, partner_id, month))
 

@@ -80,7 +80,7 @@ async def weigh_answer(tx: Tx, cover: Cover, answer: CoverAnswer) -> tuple[Cover
         answer = replace(answer, accepted=False, reason="agreement_suspended")
     quote = None
     if cover.premium_rate is not None:
-        quote = quoted(await tx.get(ROUTINGS, facility_id), cover.agreement, cover.amount)
+        quote = quoted(await tx.get(ROUTINGS, cover.facility_id), cover.agreement, cover.amount)
     settled, events = settle_answer(cover, agreement, answer, terms.terms, quote)
     tx.cancel_timer(HOLD_EXPIRES, ref=cover.cover_id)
     return settled, events, terms.ref

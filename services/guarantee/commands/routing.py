@@ -166,7 +166,9 @@ async def _choose(tx: Tx, routing: Routing) -> None:
         return
     if await _take_best(tx, routing, file, amount):
         return
-    cover, refused = refuse_cover(file, amount, tx.new_id("cover"), "no_agreement_fits")
+    offers = (await tx.get(ROUTINGS, routing.facility_id)).offers
+    packs = tuple(offer.pack for offer in offers if offer.pack)
+    cover, refused = refuse_cover(file, amount, tx.new_id("cover"), "no_agreement_fits", packs=packs)
     tx.put(COVERS, cover)
     tx.publish(refused, policy=routing.policy)
 

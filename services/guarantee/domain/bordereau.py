@@ -18,6 +18,7 @@ from libs.kernel.money import Money
 COLUMNS = ("kind", "reference", "party", "amount", "currency", "day")
 STATE = "state"
 SUMS = ("agreement", "kind", "party", "number", "amount", "currency")
+PUT_OFF = ("opening", "put_off", "paid", "lapsed", "closing")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet take a cell for a formula (OWASP, CSV injection)."""
 
@@ -52,6 +53,20 @@ class CapFigure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PutOff:
+    """Claims put off to a later year by the yearly payout cap, each counted once and at what is claimed.
+
+    `opening` and what was newly `put_off`, less what was `paid` of it and `lapsed` (denied, or cured), is `closing`.
+    """
+
+    opening: Money
+    put_off: Money
+    paid: Money
+    lapsed: Money
+    closing: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgreementStatement:
     """The month of one agreement: where it began, what happened, where it ended."""
 
@@ -60,6 +75,7 @@ class AgreementStatement:
     figures: tuple[Figure, ...]
     closing: InForce
     caps: tuple[CapFigure, ...]
+    deferred: PutOff | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +153,9 @@ def _sums(statement: Statement) -> Iterator[tuple[str, ...]]:
         for cap in each.caps:
             named = (("cap", cap.cap), ("cap.used", cap.used), ("cap.room", cap.room))
             yield from ((each.agreement, kind, cap.book, "", *_cells(amount)) for kind, amount in named)
+        if each.deferred is not None:
+            for name in PUT_OFF:
+                yield (each.agreement, f"deferred.{name}", "", "", *_cells(getattr(each.deferred, name)))
 
 
 def _standing(agreement: str, when: str, stands: InForce) -> Iterator[tuple[str, ...]]:

@@ -230,9 +230,12 @@ def ask_partner(cover: Cover) -> CoverRequested:
 
 
 def refuse_cover(
-    file: CoverFile, amount: Money, cover_id: str, reason: str, pack: str = ""
+    file: CoverFile, amount: Money, cover_id: str, reason: str, pack: str = "", packs: tuple[str, ...] = ()
 ) -> tuple[Cover, CoverRefused]:
-    """No partner is asked: the agreement's terms, its capacity, or the partner's `pack` of rules rule the cover out."""
+    """No partner is asked: the agreement's terms, its capacity, or the partner's `pack` of rules rule the cover out.
+
+    After a search, `packs` are the rules of all partners that did.
+    """
     cover = Cover(
         cover_id=cover_id,
         facility_id=file.facility_id,
@@ -248,7 +251,7 @@ def refuse_cover(
         used=amount.zero,
         reason=reason,
     )
-    return cover, replace(_refused(cover), pack=pack)
+    return cover, replace(_refused(cover), pack=pack, packs=packs)
 
 
 def settle_answer(

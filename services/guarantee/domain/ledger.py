@@ -60,6 +60,7 @@ BOOKED: dict[type, tuple[str, str]] = {
     losses.ClaimWithdrawn: ("claim_id", ""),
     losses.ClaimInterimPaid: ("claim_id", "amount"),
     losses.ClaimPaid: ("claim_id", "amount"),
+    upkeep.PayoutDeferred: ("claim_id", "amount"),
     losses.ReguaranteeReimbursed: ("claim_id", "amount"),
 }
 

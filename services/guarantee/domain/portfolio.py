@@ -24,12 +24,13 @@ _BANKS = (ShareOf(party=BANK, weight=Decimal(1)),)
 
 @dataclass(frozen=True, slots=True)
 class PortfolioTerms:
-    """Policy `guarantee/portfolio`: the fraction of a defaulted loan that is lost, and from how many days past due a
-    loan counts as defaulted.
+    """Policy `guarantee/portfolio`: the fraction of a defaulted loan that is lost, from how many days past due a loan
+    counts as defaulted, and the fraction of what is committed that counts as drawn.
     """
 
     lgd: Decimal
     default_days: int
+    drawn_share: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,7 @@ class Slice:
 
 class Sum(NamedTuple):
     """Loans of one year under one version: the principal that is expected to default, the part of it that partners
-    guarantee, and what is lost in each slice where the terms have slices.
+    guarantee, and what is lost in each slice where the terms have slices, each loan's partners held to its ceiling.
     """
 
     terms: str
@@ -73,24 +74,26 @@ class Burden:
 
 
 def slices_of(agreement: Agreement) -> tuple[Slice, ...]:
-    """How a loss is borne where it matters how large it is; empty where the partners bear one ratio of any loss.
-
-    Above a ceiling the last slice ends early. Partners of different layers under one ceiling together bear what
-    `final_split` says; among them it cuts all in proportion, which sums over many loans cannot tell.
-    """
-    ceiling = agreement.coverage.ceiling
-    if agreement.share_source is ShareSource.ANSWER or not (agreement.layers or ceiling is not None):
+    """How a loss is borne where it matters how large it is; empty where the partners bear one ratio of any loss."""
+    if agreement.share_source is ShareSource.ANSWER or not (agreement.layers or ceiling_of(agreement) is not None):
         return ()
-    left = (1 if ceiling is None else ceiling) * (1 - bank_share(agreement.sharing))
-    slices: list[Slice] = []
-    low = Decimal(0)
-    for high, shares in [*((layer.up_to, layer.shares) for layer in agreement.layers), (Decimal(1), agreement.shares)]:
-        borne = 1 - _of_bank(shares)
-        full = high if borne * (high - low) <= left else low + left / borne
-        slices += [Slice(low=low, high=full, shares=shares), Slice(low=full, high=high, shares=_BANKS)]
-        left -= borne * (full - low)
-        low = high
-    return tuple(one for one in slices if one.low < one.high)
+    ends = [*((layer.up_to, layer.shares) for layer in agreement.layers), (Decimal(1), agreement.shares)]
+    lows = (Decimal(0), *(high for high, _ in ends))
+    return tuple(
+        Slice(low=low, high=high, shares=shares) for low, (high, shares) in zip(lows, ends, strict=False) if low < high
+    )
+
+
+def ceiling_of(agreement: Agreement) -> Decimal | None:
+    """The most that partners bear of one loan, as a fraction of its amount; None where there is no such bound."""
+    ceiling = agreement.coverage.ceiling
+    return None if ceiling is None else ceiling * (1 - bank_share(agreement.sharing))
+
+
+def borne_share(shares: Sequence[ShareOf]) -> Decimal:
+    """The fraction that all parties other than the bank bear."""
+    whole = sum((share.weight for share in shares), Decimal(0))
+    return sum((share.weight for share in shares if share.party != BANK), Decimal(0)) / whole
 
 
 def burden(
@@ -157,8 +160,3 @@ def _partners(agreement: Agreement) -> tuple[ShareOf, ...]:
     """Among whom the guaranteed part is split: those of the table, or the partner that named the amount."""
     named = tuple(share for share in agreement.shares if share.party != BANK)
     return named or (ShareOf(party=agreement.partner_id, weight=Decimal(1)),)
-
-
-def _of_bank(shares: Sequence[ShareOf]) -> Decimal:
-    whole = sum((share.weight for share in shares), Decimal(0))
-    return sum((share.weight for share in shares if share.party == BANK), Decimal(0)) / whole

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import NamedTuple
 
 from libs.kernel.calendar import add_months
 from libs.kernel.money import Money
 
 ONE, YEAR_MONTHS = Decimal(1), Decimal(12)
+FLOOR = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,34 @@ class Runway:
     on_bank: Band
 
 
+class Miss(NamedTuple):
+    """A whole book of which it is known what came, what was expected of it, and the variance that chance alone gave the
+    logarithm of their ratio.
+    """
+
+    came: Decimal
+    expected: Decimal
+    chance: Decimal
+
+
+def spread(misses: Sequence[Miss]) -> Decimal:
+    """How far whole books were off together: the `factor_sd` that these misses show; raises ValueError for none.
+
+    The mean square of the logarithm of what came to what was expected, less what the chance of single loans explains. A
+    book that brought less than a hundredth is counted as one that brought a hundredth.
+    """
+    if not misses:
+        raise ValueError("no book's outcome is known")
+    squares = (max(one.came / one.expected, FLOOR).ln() ** 2 - one.chance for one in misses)
+    return max(Decimal(0), sum(squares, Decimal(0)) / len(misses)).sqrt()
+
+
+def chance_variance(buckets: Sequence[Bucket], months: int) -> Decimal:
+    """The variance that the chance of single loans alone gives the logarithm of what is claimed in so many months."""
+    mean, own = _moments(buckets, months)
+    return (ONE + own / mean**2).ln() if mean else Decimal(0)
+
+
 def vintage_factor(past: Sequence[Bucket], claimed: Money, terms: RunwayTerms) -> Decimal:
     """How many times the claims that PDs promised came so far, drawn to 1 as far as little can have been seen yet.
 
@@ -120,16 +150,22 @@ def _claims(buckets: Sequence[Bucket], factor: Decimal, terms: RunwayTerms, mont
 
     Books are off by a factor, half as often as twice, so the band is lognormal.
     """
+    mean, _ = _moments(buckets, months)
+    if not mean:
+        return {"low": mean, "expected": mean, "high": mean}
+    apart = (chance_variance(buckets, months) + terms.factor_sd**2).sqrt()
+    times, mean = (terms.band_z * apart).exp(), mean * factor
+    return {"low": mean / times, "expected": mean, "high": mean * times}
+
+
+def _moments(buckets: Sequence[Bucket], months: int) -> tuple[Decimal, Decimal]:
+    """Mean and variance of what is claimed in so many months, each loan by itself."""
     mean = own = Decimal(0)
     for bucket in buckets:
         chance = _defaulted(bucket, months)
         mean += bucket.amount * chance
         own += bucket.squares * chance * (1 - chance)
-    if not mean:
-        return {"low": mean, "expected": mean, "high": mean}
-    apart = ((ONE + own / mean**2).ln() + terms.factor_sd**2).sqrt()
-    times, mean = (terms.band_z * apart).exp(), mean * factor
-    return {"low": mean / times, "expected": mean, "high": mean * times}
+    return mean, own
 
 
 def _defaulted(bucket: Bucket, months: int) -> Decimal:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -14,11 +13,9 @@ from libs.kernel.errors import Invalid, NotFound
 from libs.kernel.money import Money
 from libs.runtime.tx import Tx
 from services.guarantee.domain.agreement import Agreement, in_force
-from services.guarantee.domain.cap import book_name
 from services.guarantee.domain.health import TrackRecord
 from services.guarantee.domain.pack import Judgement, Pack, judgement_id, pack_ref
-from services.guarantee.domain.portfolio import Burden, PortfolioTerms, Sum, burden, slices_of
-from services.guarantee.store import AGREEMENTS, CAP_BOOKS, JUDGEMENTS, PACKS, RECORDS
+from services.guarantee.store import AGREEMENTS, JUDGEMENTS, PACKS, RECORDS
 
 _AGREEMENTS_SQL = """
 SELECT a.*, p.reserved, p.bound, p.active, s.since AS suspended_since
@@ -36,64 +33,6 @@ SELECT number, event_id AS id, type, subject, business_date, told_at, body FROM 
 WHERE party = $1 AND number > $2 AND ($3::text[] = '{}' OR type = ANY($3)) AND business_date >= $4
 ORDER BY number LIMIT $5::int
 """
-
-
-# A loan that has no PD, or is past due for too long, counts as defaulted. Whose claim was paid costs nobody any more.
-# Grouped by columns as they are, for whose groups the planner has statistics: by expressions it would sort all loans.
-_BOOK_SQL = """
-SELECT terms, year, currency, sum(n)::bigint AS loans, sum(unrated)::bigint AS unrated,
-    sum(outstanding) AS outstanding, sum(guaranteed) AS guaranteed,
-    sum(outstanding * p) AS defaulted_expected, sum(outstanding * least(1, p * $2::numeric)) AS defaulted_stressed,
-    sum(guaranteed * p) AS guaranteed_expected, sum(guaranteed * least(1, p * $2::numeric)) AS guaranteed_stressed
-FROM (
-    SELECT *, CASE WHEN late THEN 1 ELSE coalesce(pd, 1) END AS p, CASE WHEN pd IS NULL THEN n ELSE 0 END AS unrated
-    FROM (
-        SELECT terms, year, currency, pd, coalesce(overdue_since <= $1, false) AS late,
-            count(*) AS n, sum(outstanding) AS outstanding, sum(guaranteed) AS guaranteed
-        FROM loans WHERE NOT closed AND loan_id NOT IN (SELECT loan_id FROM claims WHERE state = 'paid')
-        GROUP BY 1, 2, 3, 4, 5
-    ) AS grouped
-) AS weighed GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-"""
-_SLICED_SQL = """
-SELECT l.terms, year, place,
-    sum(p.pd * (least(p.lost, high * amount) - least(p.lost, low * amount))) AS lost
-FROM jsonb_to_recordset($4::jsonb) AS s(terms text, place int, low numeric, high numeric, covered numeric)
-JOIN loans l USING (terms) CROSS JOIN LATERAL (
-    SELECT CASE WHEN overdue_since <= $1 THEN 1 ELSE least(1, coalesce(l.pd, 1) * $2::numeric) END AS pd,
-        outstanding * $3::numeric * covered AS lost
-) AS p
-WHERE NOT closed AND NOT EXISTS (SELECT FROM claims c WHERE c.loan_id = l.loan_id AND c.state = 'paid')
-GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgreementLoad:
-    """The loans out under all versions of one agreement, and what partners stand for of them."""
-
-    agreement: str
-    loans: int
-    outstanding: Money
-    guaranteed: Money
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PortfolioView:
-    """All loans under cover in one currency, and who bears what of the loss of a year: expected, and under stress.
-
-    `unrated` loans have no PD and count as defaulted.
-    """
-
-    on: date
-    policy: str
-    loans: int
-    unrated: int
-    outstanding: Money
-    guaranteed: Money
-    agreements: tuple[AgreementLoad, ...]
-    expected: Burden
-    stressed: Burden
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,95 +185,3 @@ def _agreement(rows: tuple[dict[str, Any], ...], record: TrackRecord | None, on:
         active=active,
         available=agreement.capacity - reserved,
     )
-
-
-async def portfolio(tx: Tx, pd_factor: Decimal, lgd_factor: Decimal) -> tuple[PortfolioView, ...]:
-    """The whole book under cover by currency: what it is expected to cost whom, and with PD and LGD multiplied."""
-    policy = tx.policy(PortfolioTerms, "guarantee/portfolio")
-    defaulted = tx.date - timedelta(days=policy.terms.default_days)
-    rows = await tx.sql(_BOOK_SQL, defaulted, pd_factor)
-    refs = sorted({row["terms"] for row in rows})
-    agreements = {a.ref: a for a in (AGREEMENTS.load(r) for r in await tx.sql(AGREEMENTS.find_sql, refs))}
-    names = sorted({book_name(a.code, year) for a in agreements.values() if a.cap for year in _years(rows, tx.date)})
-    books = {b.book_id: b for b in (CAP_BOOKS.load(r) for r in await tx.sql(CAP_BOOKS.find_sql, names))}
-    lgd = policy.terms.lgd
-    harsh = min(Decimal(1), lgd * lgd_factor)
-    sliced = {
-        name: await _sliced(tx, agreements.values(), defaulted, factor, severity)
-        for name, factor, severity in (("expected", Decimal(1), lgd), ("stressed", pd_factor, harsh))
-    }
-    found = []
-    for currency in sorted({row["currency"] for row in rows}):
-        own = [row for row in rows if row["currency"] == currency]
-        burdens = {
-            name: burden(_sums(own, name, sliced[name]), agreements, books, lgd=severity, on=tx.date, currency=currency)
-            for name, severity in (("expected", lgd), ("stressed", harsh))
-        }
-        found.append(
-            PortfolioView(
-                on=tx.date,
-                policy=policy.ref,
-                loans=sum(row["loans"] for row in own),
-                outstanding=Money(sum(row["outstanding"] for row in own), currency),
-                guaranteed=Money(sum(row["guaranteed"] for row in own), currency),
-                unrated=sum(row["unrated"] for row in own),
-                agreements=_loads(own, agreements, currency),
-                **burdens,
-            )
-        )
-    return tuple(found)
-
-
-def _years(rows: list[dict[str, Any]], on: date) -> set[int]:
-    return {row["year"] for row in rows} | {on.year}
-
-
-def _loads(rows: list[dict[str, Any]], agreements: dict[str, Agreement], currency: str) -> tuple[AgreementLoad, ...]:
-    none = Money(Decimal(0), currency)
-    loads: dict[str, AgreementLoad] = {}
-    for row in rows:
-        code = agreements[row["terms"]].code
-        load = loads.get(code) or AgreementLoad(agreement=code, loans=0, outstanding=none, guaranteed=none)
-        loads[code] = AgreementLoad(
-            agreement=code,
-            loans=load.loans + row["loans"],
-            outstanding=load.outstanding + Money(row["outstanding"], currency),
-            guaranteed=load.guaranteed + Money(row["guaranteed"], currency),
-        )
-    return tuple(loads[code] for code in sorted(loads))
-
-
-def _sums(rows: list[dict[str, Any]], scenario: str, sliced: dict[tuple[str, int], tuple[Decimal, ...]]) -> list[Sum]:
-    return [
-        Sum(
-            row["terms"],
-            row["year"],
-            row[f"defaulted_{scenario}"],
-            row[f"guaranteed_{scenario}"],
-            sliced.get((row["terms"], row["year"]), ()),
-        )
-        for row in rows
-    ]
-
-
-async def _sliced(
-    tx: Tx, agreements: Iterable[Agreement], defaulted: date, factor: Decimal, lgd: Decimal
-) -> dict[tuple[str, int], tuple[Decimal, ...]]:
-    """What is lost in each slice, loan by loan, for the terms that have any."""
-    slices = [
-        {
-            "terms": a.ref,
-            "place": place,
-            "low": str(one.low),
-            "high": str(one.high),
-            "covered": str(a.coverage.principal),
-        }
-        for a in agreements
-        for place, one in enumerate(slices_of(a))
-    ]
-    if not slices:
-        return {}
-    found: dict[tuple[str, int], list[Decimal]] = {}
-    for row in await tx.sql(_SLICED_SQL, defaulted, factor, lgd, json.dumps(slices)):
-        found.setdefault((row["terms"], row["year"]), []).append(row["lost"])
-    return {key: tuple(lost) for key, lost in found.items()}

@@ -16,24 +16,25 @@ from services.guarantee.domain.terms import CapPeriod
 from services.guarantee.store import AGREEMENTS, CAP_BOOKS
 
 DAYS_A_MONTH = 30
-# Loans that can still be claimed, with the months that they have to go; a loan in arrears has a year to roll.
+# Loans that can still be claimed, with the months that they have to go; a loan in arrears has a year to roll. Each has
+# the PD it was disbursed at; one without any counts as in the portfolio, as one that defaults.
 _TO_GO_SQL = """
 SELECT year, pd, months, sum(guaranteed) AS amount, sum(guaranteed * guaranteed) AS squares FROM (
     SELECT CASE WHEN $3 THEN EXTRACT(year FROM l.disbursed_on)::int ELSE EXTRACT(year FROM $2::date)::int END AS year,
-           CASE WHEN l.overdue_since IS NULL THEN COALESCE(o.pd, 0) ELSE $4::numeric END AS pd, l.guaranteed,
+           CASE WHEN l.overdue_since IS NULL THEN COALESCE(l.pd, 1) ELSE $4::numeric END AS pd, l.guaranteed,
            CASE WHEN l.overdue_since IS NULL THEN GREATEST(0, (l.maturity - $2::date + 29) / 30) ELSE 12 END AS months
-    FROM loans l JOIN covers c USING (cover_id) LEFT JOIN files o ON o.facility_id = l.facility_id
+    FROM loans l JOIN covers c USING (cover_id)
     WHERE c.agreement = $1 AND NOT l.closed AND l.guaranteed > 0 AND NOT EXISTS (
         SELECT 1 FROM claims k WHERE k.loan_id = l.loan_id AND k.state IN ('filed', 'accepted', 'paid'))
 ) live GROUP BY year, pd, months
 """
-# All loans that were ever drawn in a book, as drawn, with the months they have run so far.
+# All loans that were ever drawn in a book, as drawn, with the months they have run so far. One without a PD promised
+# nothing: what is claimed of it raises the factor.
 _GONE_SQL = """
 SELECT year, pd, months, sum(amount) AS amount, sum(amount * amount) AS squares FROM (
-    SELECT EXTRACT(year FROM l.disbursed_on)::int AS year, COALESCE(o.pd, 0) AS pd, e.amount,
+    SELECT EXTRACT(year FROM l.disbursed_on)::int AS year, COALESCE(l.pd, 0) AS pd, e.amount,
            GREATEST(0, (LEAST($2::date - $3::int, l.maturity) - l.disbursed_on) / 30) AS months
     FROM entries e JOIN covers c USING (cover_id) JOIN loans l ON l.loan_id = e.reference
-    LEFT JOIN files o ON o.facility_id = l.facility_id
     WHERE c.agreement = $1 AND e.kind = 'balance' AND e.amount > 0
 ) drawn GROUP BY year, pd, months
 """

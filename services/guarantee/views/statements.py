@@ -11,7 +11,17 @@ from libs.kernel.money import Money
 from libs.runtime.tx import Tx
 from services.guarantee.domain import cap as caps
 from services.guarantee.domain.agreement import Agreement, in_force
-from services.guarantee.domain.bordereau import AgreementStatement, CapFigure, Figure, InForce, Line, Statement, days_of
+from services.guarantee.domain.bordereau import (
+    PUT_OFF,
+    AgreementStatement,
+    CapFigure,
+    Figure,
+    InForce,
+    Line,
+    PutOff,
+    Statement,
+    days_of,
+)
 from services.guarantee.domain.cap import CapBook
 from services.guarantee.domain.ledger import OWN
 from services.guarantee.domain.listed import About, Difference, Finding, PartnerList
@@ -60,6 +70,25 @@ FROM entries e JOIN covers c USING (cover_id)
 WHERE e.kind = 'balance' AND c.agreement = $1 AND e."on" <= $2 HAVING count(*) > 0
 """,
 }
+# A claim counts from the day it was first put off until it is paid or comes to nothing.
+_PUT_OFF_SQL = """
+SELECT agreement, currency,
+       COALESCE(sum(amount) FILTER (WHERE since < $2 AND (ended IS NULL OR ended >= $2)), 0) AS opening,
+       COALESCE(sum(amount) FILTER (WHERE since >= $2), 0) AS put_off,
+       COALESCE(sum(amount) FILTER (WHERE ended >= $2 AND outcome = 'claim.paid'), 0) AS paid,
+       COALESCE(sum(amount) FILTER (WHERE ended >= $2 AND outcome <> 'claim.paid'), 0) AS lapsed,
+       COALESCE(sum(amount) FILTER (WHERE ended IS NULL), 0) AS closing
+FROM (
+    SELECT DISTINCT ON (e.reference) c.agreement, c.currency, e.amount, e."on" AS since, o.kind AS outcome, o.ended
+    FROM entries e JOIN covers c USING (cover_id) LEFT JOIN LATERAL (
+        SELECT kind, "on" AS ended FROM entries k
+        WHERE k.reference = e.reference AND k.kind IN ('claim.paid', 'claim.denied', 'claim.withdrawn')
+          AND k."on" BETWEEN e."on" AND $3
+        ORDER BY k."on" LIMIT 1
+    ) o ON true
+    WHERE c.partner = $1 AND e.kind = 'payout.deferred' AND e."on" <= $3 ORDER BY e.reference, e."on"
+) deferred GROUP BY agreement, currency
+"""
 _USED_SQL = """
 SELECT e.reference AS book, sum(e.amount) AS used FROM entries e JOIN covers c USING (cover_id)
 WHERE e.kind = 'cap.used' AND c.agreement = $1 AND e."on" <= $2 GROUP BY 1
@@ -87,8 +116,12 @@ async def statement(tx: Tx, partner_id: str, month: str) -> Statement:
         )
         for row in await tx.sql(_STANDING_SQL, partner_id, [before, last])
     }
+    deferred = {
+        row["agreement"]: PutOff(**{name: Money(row[name], row["currency"]) for name in PUT_OFF})
+        for row in await tx.sql(_PUT_OFF_SQL, partner_id, first, last)
+    }
     told = []
-    for code in sorted({*figures, *(code for code, _ in standing)}):
+    for code in sorted({*figures, *deferred, *(code for code, _ in standing)}):
         versions = await tx.of(AGREEMENTS, code)
         none = InForce(covers=0, guaranteed=versions[0].capacity.zero, balance=versions[0].capacity.zero)
         told.append(
@@ -98,6 +131,7 @@ async def statement(tx: Tx, partner_id: str, month: str) -> Statement:
                 figures=tuple(figures.get(code, ())),
                 closing=standing.get((code, last), none),
                 caps=await _caps(tx, in_force(versions, last), last),
+                deferred=deferred.get(code),
             )
         )
     return Statement(partner=partner_id, month=month, final=tx.date > last, agreements=tuple(told))
