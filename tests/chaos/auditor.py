@@ -7,20 +7,19 @@ be empty.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import Any
 
+from tests.chaos.auditor_capacity import held_in_pools
 from tests.chaos.auditor_dump import canonical
 
 Rows = list[dict[str, Any]]
 FACILITY = re.compile(r"/v1/facilities/([^/]+)/")
 CLOCK_TOPIC = "clock"
-CENT = Decimal("0.01")
 
 # What a command that was answered with success has told, once: by the path's end.
 TOLD_BY: dict[str, tuple[str, ...]] = {
@@ -336,36 +335,19 @@ def disbursed_twice(evidence: Evidence) -> list[str]:
 
 def capacity_leaks(evidence: Evidence) -> list[str]:
     """Capacity that a pool counts and no cover holds, or the other way round, or held for a facility that is over."""
-    held: dict[str, list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 3)
     over = {r.key for r in evidence.once().values() if r.type in ("loan.closed.v1", "application.refused.v1")}
-    problems = []
-    for cover in evidence.rows("guarantee", "covers"):
-        whole = Decimal(cover["held"])
-        if whole and cover["facility_id"] in over:
-            problems.append(f"{cover['facility_id']}: is over, but its cover still holds {whole}")
-        for line in json.loads(cover["lines"]) if isinstance(cover["lines"], str) else cover["lines"]:
-            held[line["pool"]] = [
-                before + now for before, now in zip(held[line["pool"]], _in_pool(cover, line), strict=True)
-            ]
+    covers = evidence.rows("guarantee", "covers")
+    problems = [
+        f"{cover['facility_id']}: is over, but its cover still holds {cover['held']}"
+        for cover in covers
+        if cover["facility_id"] in over and Decimal(cover["held"])
+    ]
+    held = held_in_pools(covers)
     for row in evidence.rows("guarantee", "pools"):
         counted = [Decimal(row[name]) for name in ("reserved", "bound", "active")]
         if counted != held[row["pool"]]:
             problems.append(f"pool {row['pool']}: counts {counted}, its covers hold {held[row['pool']]}")
     return problems
-
-
-def _in_pool(cover: Mapping[str, Any], line: Mapping[str, Any]) -> list[Decimal]:
-    """What a cover counts in one of its pools: reserved, bound, active."""
-    held, active, used = (Decimal(cover[name]) for name in ("held", "active", "used"))
-    bound = held if cover["state"] in ("bound", "active") else Decimal(0)
-    if line["kind"] == "year":  # what was drawn stays new business when it is repaid
-        return [held - active + used, bound - active + used, used]
-    light, most = line.get("light"), line.get("light_max")
-    counts = []
-    for amount in (held, bound, active):
-        is_light = light is not None and most is not None and amount <= Decimal(most["amount"])
-        counts.append((amount * Decimal(light)).quantize(CENT, ROUND_HALF_UP) if is_light else amount)
-    return counts
 
 
 def left_over(evidence: Evidence) -> list[str]:

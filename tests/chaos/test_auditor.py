@@ -41,6 +41,24 @@ def money(amount: str) -> dict[str, str]:
     return {"amount": amount, "currency": "CNY"}
 
 
+def _guarantee(records: list[Record]) -> dict[str, list[dict[str, Any]]]:
+    """Guarantee's tables: one cover that is over, and what its pools count."""
+    return {
+        "stream": [{"key": F, "seq": 2}],
+        "inbox": [{"event_id": f"application-{n}", "type": records[n - 1].type} for n in (3, 6)],
+        "cursor": [{"publisher": "/silverbear/application", "key": F, "seq": 6}],
+        "position": [{"topic": "application", "part": 0, "offset": 6}],
+        "covers": [
+            {"facility_id": F, "agreement": "a1", "state": "released", "held": "0", "active": "0", "used": "80"}
+            | {"lines": [{"pool": "agreement/a1", "kind": "agreement"}, {"pool": "year/a1/2026", "kind": "year"}]}
+        ],
+        "pools": [
+            {"pool": "agreement/a1", "reserved": "0", "bound": "0", "active": "0"},
+            {"pool": "year/a1/2026", "reserved": "80", "bound": "80", "active": "80"},
+        ],
+    }
+
+
 def sound() -> Evidence:
     """A loan of 100 that was covered, paid out, repaid by 40 and written off by 60."""
     records = [
@@ -74,20 +92,6 @@ def sound() -> Evidence:
             {"loan_id": "l1", "facility_id": F, "amount": "100", "outstanding": "0", "disbursed_on": "2026-01-05"}
         ],
     }
-    guarantee = {
-        "stream": [{"key": F, "seq": 2}],
-        "inbox": [{"event_id": f"application-{n}", "type": records[n - 1].type} for n in (3, 6)],
-        "cursor": [{"publisher": "/silverbear/application", "key": F, "seq": 6}],
-        "position": [{"topic": "application", "part": 0, "offset": 6}],
-        "covers": [
-            {"facility_id": F, "agreement": "a1", "state": "released", "held": "0", "active": "0", "used": "80"}
-            | {"lines": [{"pool": "agreement/a1", "kind": "agreement"}, {"pool": "year/a1/2026", "kind": "year"}]}
-        ],
-        "pools": [
-            {"pool": "agreement/a1", "reserved": "0", "bound": "0", "active": "0"},
-            {"pool": "year/a1/2026", "reserved": "80", "bound": "80", "active": "80"},
-        ],
-    }
     incentive = {
         "ledger": [
             {"posting": "l1/accrual", "account": "pay_expense", "amount": "3.00"},
@@ -98,7 +102,7 @@ def sound() -> Evidence:
         records=records,
         tables={
             "application": defaultdict(list, application),
-            "guarantee": defaultdict(list, guarantee),
+            "guarantee": defaultdict(list, _guarantee(records)),
             "incentive": defaultdict(list, incentive),
         },
         commands=commands,

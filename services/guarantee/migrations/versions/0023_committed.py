@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0021_guarantee_committed"
-down_revision = "0020_guarantee_judgements"
+revision = "0023_committed"
+down_revision = "0022_claim_purpose"
 
 
 def upgrade() -> None:
