@@ -27,7 +27,7 @@ TOLD_BY: dict[str, tuple[str, ...]] = {
     "/application": ("application.submitted.v1",),
     "/investigations": ("investigation.filed.v1",),
     "/review": ("application.reviewed.v1",),
-    "/decision": ("application.approved.v1", "application.refused.v1"),
+    "/decision": tuple(f"{what}.{how}.v1" for what in ("application", "extension") for how in ("approved", "refused")),
     "/contract": ("contract.signed.v1",),
     "/drawdowns": ("drawdown.requested.v1",),
     "/repayments": ("repayment.received.v1",),
