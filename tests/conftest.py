@@ -34,14 +34,16 @@ EVERYBODY_OUT = (
     "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
 )
-# Most tables are empty, and to truncate one makes its files anew: only what is large is truncated.
+# Most tables are empty, and to truncate one makes its files anew: done where much is in it, or a trigger guards it.
 EMPTY = """
 DO $$ DECLARE named text; filled boolean; BEGIN
   FOR named IN SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
     WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND tablename <> 'alembic_version'
   LOOP
     EXECUTE 'SELECT EXISTS (SELECT FROM ' || named || ')' INTO filled;
-    IF pg_relation_size(named::regclass) > 1000000 THEN EXECUTE 'TRUNCATE ' || named;
+    IF filled AND (
+      pg_relation_size(named::regclass) > 1000000 OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid = named::regclass)
+    ) THEN EXECUTE 'TRUNCATE ' || named;
     ELSIF filled THEN EXECUTE 'DELETE FROM ' || named;
     END IF;
   END LOOP;
