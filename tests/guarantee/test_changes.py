@@ -199,15 +199,14 @@ async def test_the_partner_is_asked_about_an_extension_and_its_answer_goes_back_
     async with bench(service) as b:
         await drawn(b)
         await b.react(approved(), on=DAY)
-        asked = next(body for body in await b.published() if isinstance(body, ChangeRequested))
+        (asked,) = (body for body in await b.published() if isinstance(body, ChangeRequested))
         assert (asked.change_id, asked.change, asked.heavier) == ("x-1", "extended", ("maturity",))
         await b.react(approved(LATER + timedelta(days=1), "x-2"), on=DAY)
         waits = (await b.published())[-1]
         assert isinstance(waits, ChangeRefused)
         assert (waits.change_id, waits.reason) == ("x-2", "change_waits")
         await b.answer("partner.change", 200, accepted=True)
-        endorsed = (await b.published())[-1]
-        assert isinstance(endorsed, CoverEndorsed)
+        (endorsed,) = (body for body in await b.published() if isinstance(body, CoverEndorsed))
         assert (endorsed.change_id, endorsed.maturity) == ("x-1", LATER)
         await b.react(approved(LATER, "x-3"), on=DAY)  # it stands for that day already
         assert ((await b.published())[-1].change_id, await b.calls(), await b.parked()) == ("x-3", [], [])
