@@ -232,7 +232,7 @@ def test_an_operator_finds_his_way_through_the_console_in_a_real_browser(at_work
             if len(story) == max(map(len, at_work.run.stories.values()))
         )
         titles = console_tour.read_a_story(visitor, ref)
-        assert len(titles) == len(at_work.run.stories[ref])
+        assert len(titles) >= len(at_work.run.stories[ref])  # one of the walks may have gone on with it since
         places = [
             titles.index(each) for each in ("Referral received", "Loan disbursed", "Loan written off", "Loan closed")
         ]

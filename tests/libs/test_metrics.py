@@ -64,6 +64,7 @@ async def test_what_a_service_does_is_counted_under_few_labels(toy_bench: Make) 
             bench.parts.telemetry.call({"kind": "pay", "traceparent": "", "key": FACILITY, "attempts": 1}, "send"),
         ):
             raise ConnectionError
+        await bench.parts.bell.close()
         text = await scraped(bench)
     found = figures(text)
     assert found["request_seconds_count", "POST /referrals", "done"] == 1
