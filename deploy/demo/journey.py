@@ -255,6 +255,11 @@ class Journey:
         asks = self.number % EXTENSION_EVERY == 0 and "life:generated" in life.notes
         return asks and not life.agreement and life.default is None and len(life.repayments) > 1
 
+    async def repay_and_extend(self) -> None:
+        """The first instalment is paid and then more time asked for: a day's steps else go side by side, in any order."""
+        await self.repay(self.life.repayments[0])
+        await self.extend()
+
     async def extend(self) -> None:
         """The manager asks for a later maturity, and an approver agrees."""
         maturity = add_months(self.life.schedule[-1].due, EXTENSION_MONTHS)
@@ -329,7 +334,7 @@ class Journey:
             for row in life.repayments
         ]
         if self.extends:
-            steps.append((life.repayments[0].on, "life", self.extend))
+            steps[0] = (life.repayments[0].on, "life", self.repay_and_extend)
         if life.inspection is not None:
             steps.append((life.inspection.on, "life", self.inspect))
         if life.default is not None:
