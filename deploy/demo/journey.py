@@ -256,7 +256,7 @@ class Journey:
         return asks and not life.agreement and life.default is None and len(life.repayments) > 1
 
     async def repay_and_extend(self) -> None:
-        """The first instalment is paid and then more time asked for: a day's steps else go side by side, in any order."""
+        """The first instalment is paid, then more time asked for: steps of one day otherwise go side by side."""
         await self.repay(self.life.repayments[0])
         await self.extend()
 
