@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
+
+import httpx
 
 from deploy.demo.client import Client
 from deploy.demo.policies import Assumptions, assumptions
 
 POLICY = {"cn-branch": "branch", "us-sba": "branch-us-sba"}
 CURRENCY = {"cn-branch": "CNY", "us-sba": "USD"}
+
+
+LISTEN_SECONDS_MAX = 30.0
+"""For a partner's machine to register its webhook, once the bank has admitted it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,7 @@ class Branch:
             await self._post(
                 client, "guarantee", f"/v1/partners/{partner}/connections", body, key=f"connection:{partner}"
             )
+        await asyncio.gather(*(_listening(url) for url in self.ways.values()))
 
     def _everybody(self) -> list[tuple[str, str, str]]:
         people = [(name, "customer_manager", "sub-branch") for name in self.terms.words("staff", "managers")]
@@ -92,3 +101,13 @@ class Branch:
 
     async def _post(self, client: Client, service: str, path: str, body: dict[str, Any], *, key: str) -> Any:
         return await client.post(service, path, body, actor="admin", role="admin", org="branch", key=key)
+
+
+async def _listening(url: str) -> None:
+    """Wait until the machine has registered its webhook: it is told by it of what happens afterwards alone."""
+    late = time.monotonic() + LISTEN_SECONDS_MAX
+    async with httpx.AsyncClient(trust_env=False, timeout=LISTEN_SECONDS_MAX) as http:
+        while not (await http.get(f"{url}/totals")).json()["listening"]:
+            if time.monotonic() > late:
+                raise TimeoutError(f"the partner at {url} registered no webhook")
+            await asyncio.sleep(0.1)

@@ -341,7 +341,7 @@ def _steering(app: FastAPI, desk: Desk) -> None:
         """What it guaranteed, was asked to pay, and was told; with `read`, what no webhook brought is read first."""
         if read and desk.secret:
             await desk.read_events()
-        return {**desk.books.totals(), "script": desk.script.left}
+        return {**desk.books.totals(), "listening": bool(desk.secret), "script": desk.script.left}
 
 
 def _known(answers: dict[str, dict[str, Any]], reference: str) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from deploy.local.process import terminate
 from tests.bench.direct import applied, branch_of, world
 from tests.bench.figures import Bench, Comparison, Side, Wrong
 from tests.bench.ground import Ground, run, tell, used
-from tests.harness.whole import STAND_INS
 
 SEED = 1
 
@@ -46,10 +45,11 @@ async def direct(count: int, admin_url: str, folder: Path) -> None:
 
 def _used(ground: Ground, running: stack.Stack) -> dict[str, float]:
     """Processor time so far: of the services, the servers, and what only this machine needs (stand-ins, the driver)."""
-    services = [child.pid for name, child in running.children.items() if name not in STAND_INS]
-    stand_ins = [running.children[name].pid for name in STAND_INS]
+    services, others = [], []
+    for name, child in running.children.items():
+        (services if name.rpartition("-")[0] in stack.SERVICES else others).append(child.pid)
     servers = {name: used(pid) for name, pid in ground.servers.items()}
-    return {"services": used(*services), **servers, "driver": time.process_time() * 1000 + used(*stand_ins)}
+    return {"services": used(*services), **servers, "driver": time.process_time() * 1000 + used(*others)}
 
 
 @contextmanager
