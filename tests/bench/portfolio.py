@@ -56,8 +56,8 @@ FROM (
 """
 _FILES_SQL = """
 INSERT INTO files (facility_id, currency, amount, agreement, grade, application_refused, borrower, branch, size_class,
-    industry, product, tenor_months, annual_rate, pd)
-SELECT 'f-' || n, 'CNY', 10000 + (n * 7919 % 490000)::numeric, '', 'A', false, 'b', 'b1', '', '', '', 12, 0.045,
+    industry, product, tenor_months, annual_rate, renews, pd)
+SELECT 'f-' || n, 'CNY', 10000 + (n * 7919 % 490000)::numeric, '', 'A', false, 'b', 'b1', '', '', '', 12, 0.045, '',
     0.001 * (n % 16 + 1)
 FROM generate_series(1, $1::bigint) n
 """
