@@ -15,9 +15,8 @@ FROM calls WHERE status = 'failed' AND id > $1 ORDER BY id LIMIT $2
 """
 # Unknown, not pending: the worker asks the other side by our reference before it sends anything.
 _RETRY_SQL = """
-WITH told AS (SELECT pg_notify(current_schema() || '.calls', ''))
 UPDATE calls SET status = 'unknown', next_at = now(), lease_until = NULL, error = $2
-FROM told WHERE id = $1 AND status = 'failed' RETURNING kind, reference
+WHERE id = $1 AND status = 'failed' RETURNING kind, reference
 """
 _SETTLE_SQL = (
     "UPDATE calls SET status = 'settled', error = $2 WHERE id = $1 AND status = 'failed' RETURNING kind, reference"
@@ -49,6 +48,7 @@ async def list_failed(parts: Parts, *, after: str = "", limit: int = 100) -> lis
 async def retry(parts: Parts, call_id: str, *, actor: str, reason: str) -> None:
     """Take a failed call up again, for a reason that its row and the log keep; raises NotFound."""
     await _change(parts, _RETRY_SQL, call_id, "call_retried", actor=actor, reason=reason)
+    parts.bell.ring(["calls"])
 
 
 async def settle(parts: Parts, call_id: str, *, actor: str, reason: str) -> None:

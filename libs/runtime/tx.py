@@ -313,6 +313,10 @@ class Tx:
             self.unit.booking(self, body, event_id)
         return event_id
 
+    def ring(self, channel: str) -> None:
+        """Wake who listens to `channel` once this is committed; what the unit queues itself rings by itself."""
+        self.unit.rings.add(channel)
+
     def call(self, kind: str, *, key: str, reference: str, request: dict[str, Any]) -> None:
         """Ask for an outbound HTTP call after the commit; `reference` is ours, unique per kind, and used to inquire."""
         self.unit.add_call(

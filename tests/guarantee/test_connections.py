@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -306,23 +308,32 @@ async def consent(
     return event
 
 
+@asynccontextmanager
+async def kept_apart(
+    bench: Benches, monkeypatch: pytest.MonkeyPatch, token: Path
+) -> AsyncIterator[tuple[applications.Story, Bench]]:
+    """A facility at application, which keeps personal data, and guarantee, which asks for them and keeps none."""
+    async with bench(application) as keeper, bench(service, identity_token_path=token) as b:
+        bearer = keeper.bearer("guarantee", "identity_reader")["authorization"]
+        await asyncio.to_thread(token.write_text, bearer.removeprefix("Bearer "))
+        story = applications.Story(keeper)
+        await story.begin()
+        monkeypatch.setattr(Story, "facility_id", story.facility_id)
+        door = httpx.ASGITransport(app=application.app)
+        monkeypatch.setattr(identity, "_open", lambda **words: httpx.AsyncClient(**words, transport=door))
+        yield story, b
+        kept = await stored(b)
+        assert not [value for value in PERSON.values() if re.search(re.escape(value), kept)]
+
+
 @pytest.mark.parametrize("case", ["consented", "another_partner", "revoked_and_told", "revoked_just_now", "none"])
 async def test_who_the_borrower_is_goes_out_under_a_live_consent_alone_and_stays_nowhere(
-    bench: Benches,
-    reached: Callable[[Gateway], None],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    case: str,
+    bench: Benches, reached: Callable[[Gateway], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, case: str
 ) -> None:
     gateway = Gateway()
     reached(gateway)
-    token = tmp_path / "token"
-    async with bench(application) as keeper, bench(service, identity_token_path=token) as b:
-        token.write_text(keeper.bearer("guarantee", "identity_reader")["authorization"].removeprefix("Bearer "))
-        story = applications.Story(keeper)
-        await story.begin()
-        door = httpx.ASGITransport(app=application.app)
-        monkeypatch.setattr(identity, "_open", lambda **words: httpx.AsyncClient(**words, transport=door))
+    async with kept_apart(bench, monkeypatch, tmp_path / "token") as (story, b):
+        keeper = story.bench
         await admit(b)
         await agree(b, AGREED)
         await connect(b, purpose="insurance_underwriting")
@@ -335,17 +346,14 @@ async def test_who_the_borrower_is_goes_out_under_a_live_consent_alone_and_stays
                 words = {"borrower_id": granted.borrower_id, "consent_id": granted.consent_id}
                 await b.react(ConsentRevoked(facility_id=story.facility_id, **words), on=DAY)
         asked = Story(name="x")
-        monkeypatch.setattr(Story, "facility_id", story.facility_id)
         await b.react(asked.submitted(), asked.rated(), on=DAY)
         await call(b)
         view = (await b.get(f"/v1/facilities/{story.facility_id}")).json()["cover"]
         told = "\n".join(request.content.decode() for request in gateway.heard)
         if case == "consented":
             assert view["state"] == "bound"
-            assert (gateway.posts[0][1]["custName"], gateway.posts[0][1]["certNo"]) == (
-                PERSON["name"],
-                PERSON["id_number"],
-            )
+            named = gateway.posts[0][1]
+            assert (named["custName"], named["certNo"]) == (PERSON["name"], PERSON["id_number"])
         else:
             assert (view["state"], view["reason"], told) == ("refused", "identity_withheld", "")
         record = (await keeper.get("/v1/identity-disclosures", role="privacy_officer")).json()["items"]
@@ -353,30 +361,18 @@ async def test_who_the_borrower_is_goes_out_under_a_live_consent_alone_and_stays
             "consented": [("city-guarantee", "")],
             "revoked_just_now": [("city-guarantee", "consent_revoked")],
         }.get(case, [])
-        kept = await stored(b)
-        assert not [value for value in PERSON.values() if re.search(re.escape(value), kept)]
 
 
 @pytest.mark.parametrize("case", ["consented", "for_another_purpose", "revoked_just_now"])
 async def test_a_claim_names_the_borrower_by_consent_and_goes_out_without_where_there_is_none(
-    bench: Benches,
-    reached: Callable[[Gateway], None],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    case: str,
+    bench: Benches, reached: Callable[[Gateway], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, case: str
 ) -> None:
     gateway = Gateway()
     reached(gateway)
-    token = tmp_path / "token"
-    async with bench(application) as keeper, bench(service, identity_token_path=token) as b:
-        token.write_text(keeper.bearer("guarantee", "identity_reader")["authorization"].removeprefix("Bearer "))
-        story = applications.Story(keeper)
-        await story.begin()
-        door = httpx.ASGITransport(app=application.app)
-        monkeypatch.setattr(identity, "_open", lambda **words: httpx.AsyncClient(**words, transport=door))
+    async with kept_apart(bench, monkeypatch, tmp_path / "token") as (story, b):
+        keeper = story.bench
         await admit(b, AGREED)
         await connect(b, claim_purpose="claim")
-        monkeypatch.setattr(Story, "facility_id", story.facility_id)
         purpose = "insurance_underwriting" if case == "for_another_purpose" else "claim"
         granted = await consent(story, b, partner="city-guarantee", purpose=purpose)
         if case == "revoked_just_now":
@@ -396,5 +392,3 @@ async def test_a_claim_names_the_borrower_by_consent_and_goes_out_without_where_
             "consented": [("claim", "city-guarantee", "")],
             "revoked_just_now": [("claim", "city-guarantee", "consent_revoked")],
         }.get(case, [])
-        kept = await stored(b)
-        assert not [value for value in PERSON.values() if re.search(re.escape(value), kept)]

@@ -37,15 +37,13 @@ INSERT INTO endpoint_feeds (endpoint_id, reached)
 SELECT $1, COALESCE((SELECT last FROM partner_feeds WHERE party = $2), 0)
 """
 _FREE_SQL = """
-WITH told AS (SELECT pg_notify(current_schema() || '.outbox', ''))
 UPDATE deliveries SET attempts = 0, first_at = NULL, lease_until = NULL, next_at = now()
-FROM told WHERE endpoint_id = $1 AND state = 'waiting'
+WHERE endpoint_id = $1 AND state = 'waiting'
 """
 _DROP_SQL = "UPDATE deliveries SET state = 'dropped', lease_until = NULL WHERE endpoint_id = $1 AND state = 'waiting'"
 _REPLAY_SQL = """
-WITH told AS (SELECT pg_notify(current_schema() || '.outbox', ''))
 INSERT INTO deliveries (endpoint_id, number, subject)
-SELECT $1, e.number, e.subject FROM told, partner_events e
+SELECT $1, e.number, e.subject FROM partner_events e
 WHERE e.party = $2 AND e.told_at >= $3 AND e.told_at < $4 AND (cardinality($5::text[]) = 0 OR e.type = ANY($5))
 ORDER BY e.number LIMIT $6 RETURNING id
 """
@@ -112,6 +110,7 @@ async def enable_endpoint(tx: Tx, partner: str, endpoint_id: str) -> Endpoint:
     if enabled != endpoint:
         tx.put(ENDPOINTS, enabled)
         await tx.sql(_FREE_SQL, endpoint_id)
+        tx.ring("outbox")
     return enabled
 
 
@@ -143,6 +142,7 @@ async def replay(tx: Tx, partner: str, endpoint_id: str, since: datetime, until:
     endpoint = await known_endpoint(tx, partner, endpoint_id)
     types, most = list(endpoint.types), REPLAY_EVENTS_MAX + 1
     rows = await tx.sql(_REPLAY_SQL, endpoint_id, partner, since, until, types, most)
+    tx.ring("outbox")
     if len(rows) == most:
         raise Invalid("replay_too_long", f"more than {REPLAY_EVENTS_MAX} events: ask for a shorter time")
     return Replayed(events=len(rows))

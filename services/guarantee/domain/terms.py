@@ -307,13 +307,12 @@ class Leg:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trigger:
+class Marks:
     """From `warn_at` on the partner is warned and `throttle_to` of the capacity is left; at `suspend_at` all stops.
 
     A suspension by this trigger ends by itself once the measure is down to `reinstate_at` (None: people lift it).
     """
 
-    measure: Measure
     suspend_at: Decimal
     warn_at: Decimal | None = None
     throttle_to: Decimal = WHOLE
@@ -321,13 +320,15 @@ class Trigger:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArrearsTrigger:
-    """As a trigger, on what those behind the direct payer owe it past its day: who is not reimbursed cannot pay."""
+class Trigger(Marks):
+    """The marks of one measure of how the partner does."""
 
-    suspend_at: Decimal
-    warn_at: Decimal | None = None
-    throttle_to: Decimal = WHOLE
-    reinstate_at: Decimal | None = None
+    measure: Measure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrearsTrigger(Marks):
+    """Marks on what those behind the direct payer owe it past its day: who is not reimbursed cannot pay."""
 
     @property
     def measure(self) -> LegMeasure:
@@ -342,13 +343,8 @@ class UseMeasure(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UseTrigger:
-    """As a trigger, on how much of the capacity covers hold: what is only asked for does not count until it binds."""
-
-    suspend_at: Decimal
-    warn_at: Decimal | None = None
-    throttle_to: Decimal = WHOLE
-    reinstate_at: Decimal | None = None
+class UseTrigger(Marks):
+    """Marks on how much of the capacity covers hold: what is only asked for does not count until it binds."""
 
     @property
     def measure(self) -> UseMeasure:
