@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from datetime import date, timedelta
 from typing import Any
@@ -210,3 +212,21 @@ async def test_where_we_call_a_person_gives_notice_and_without_it_nothing_is_cla
 async def test_clocks_that_cannot_run_are_no_terms(b: Bench, change: dict[str, Any], code: str) -> None:
     answer = await b.post("/v1/agreements", {**AGREEMENT, "code": "x", **change}, role="admin")
     assert (answer.status_code, answer.json()["code"]) == (422, code)
+
+
+async def test_a_partner_that_says_yes_and_no_and_pays_many_times_at_once_has_said_and_paid_once(b: Bench) -> None:
+    said = await asyncio.gather(
+        *(theirs(b, "decision", accepted=yes, reason="" if yes else "late_notice") for yes in (True, False) * 10)
+    )
+    assert Counter(answer.status_code for answer in said) == {200: 1, 409: 19}
+    (state,) = {answer.json()["state"] for answer in said if answer.status_code == 200}
+    if state == "accepted":
+        claim = await Partner(b, OWN_PARTY).claim_of(ONE)
+        paid = await asyncio.gather(
+            *(theirs(b, "payments", amount=claim["claimed"], receipt=f"r-{number}") for number in range(20))
+        )
+        assert Counter(answer.status_code for answer in paid) == {200: 1, 409: 19}
+    names = Counter(await b.names())
+    assert names["claim.accepted"] + names["claim.denied"] == 1
+    assert names["claim.paid"] == names["claim.accepted"]
+    assert await b.parked() == []

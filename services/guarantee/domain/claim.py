@@ -175,8 +175,15 @@ def accept_claim(claim: Claim, pay_by: date) -> tuple[Claim, ClaimAccepted]:
 
 
 def deny_claim(claim: Claim, reason: str, appeal_by: date | None = None) -> tuple[Claim, ClaimDenied]:
-    """The partner will not pay, or never did; the loss stays with the bank unless it may appeal, which it may once."""
-    require_state(claim, *OPEN)
+    """The partner will not pay; the loss stays with the bank unless it may appeal, which it may once.
+
+    Raises Refused once it has accepted: its yes binds it (Insurance Law 23).
+    """
+    require_state(claim, ClaimState.FILED)
+    return _denied(claim, reason, appeal_by)
+
+
+def _denied(claim: Claim, reason: str, appeal_by: date | None = None) -> tuple[Claim, ClaimDenied]:
     last = None if claim.appealed else appeal_by
     event = ClaimDenied(
         facility_id=claim.facility_id,
@@ -234,7 +241,7 @@ def miss_payment(
     if claim.rechecks >= terms.rechecks_max:
         if in_part:
             return claim, None
-        return deny_claim(claim, "payment_not_received")
+        return _denied(claim, "payment_not_received")
     later = calendar.add_working_days(on, terms.recheck_working_days)
     return replace(claim, rechecks=claim.rechecks + 1), PaymentLate(ask_on=later)
 
