@@ -135,10 +135,15 @@ def test_a_late_payment_is_asked_after_until_the_claim_has_failed() -> None:
 
 
 @pytest.mark.parametrize("claim", [filed(), accepted()])
-def test_a_cure_or_a_denial_ends_an_open_claim(claim: Claim) -> None:
+def test_a_cure_ends_an_open_claim(claim: Claim) -> None:
     assert withdraw_claim(claim)[0].state is ClaimState.WITHDRAWN
-    denied, event = deny_claim(claim, "material_breach")
+
+
+def test_a_denial_ends_a_claim_that_waits_for_a_decision_and_none_that_was_accepted() -> None:
+    denied, event = deny_claim(filed(), "material_breach")
     assert (denied.state, event.reason) == (ClaimState.DENIED, "material_breach")
+    with pytest.raises(Refused, match="claim_accepted"):
+        deny_claim(accepted(), "material_breach")
 
 
 @pytest.mark.parametrize("state", [ClaimState.PAID, ClaimState.DENIED, ClaimState.WITHDRAWN])
