@@ -11,33 +11,24 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections import Counter
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import InvalidTopicError, MessageSizeTooLargeError, RecordTooLargeError, UnsupportedCodecError
-from opentelemetry.sdk.trace import Span
-
-from libs.runtime.database import backoff, briefly, woken
+from libs.runtime.database import backoff, woken
 from libs.runtime.faults import reach
 from libs.runtime.logs import fault
-from libs.runtime.traces import end
+from libs.runtime.sender import Outcome, Sender
 from libs.runtime.wiring import Parts
 
-UNSENDABLE = (MessageSizeTooLargeError, RecordTooLargeError, InvalidTopicError, UnsupportedCodecError, ValueError)
 STANDBY_SECONDS = 0.5
 IDLE_SECONDS_MAX = 15
 """A leader that says nothing for so long is frozen or cut off: PostgreSQL ends its session, and with it its lead."""
 POLL_SECONDS = 1.0
 
-REQUEST_MS_MAX = 10_000
-"""For the broker's acknowledgement of one request; then the batch is tried again."""
-REQUEST_BYTES_MAX = 1_048_576
 BATCH_BYTES_MAX = 8_388_608
 """Of payloads read at once, and at least one."""
 
 _READ_SQL = """
-SELECT id, key, topic, headers, payload FROM (
+SELECT id, key, topic, convert_to(headers::text, 'UTF8') AS headers, convert_to(payload, 'UTF8') AS payload FROM (
     SELECT *, sum(octet_length(payload)) OVER (ORDER BY id) - octet_length(payload) AS ahead FROM (
         SELECT id, key, topic, headers, payload FROM outbox
         WHERE error = '' AND key <> ALL($1) AND id <> ALL($4::bigint[]) ORDER BY id LIMIT $2
@@ -88,59 +79,56 @@ class Relay:
         return bool(await driver.fetchval("SELECT pg_try_advisory_lock(hashtext('relay:' || current_schema()))"))
 
     async def _publish(self, driver: Any) -> None:
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self.parts.settings.kafka_bootstrap,
-            acks="all",
-            enable_idempotence=True,
-            request_timeout_ms=REQUEST_MS_MAX,
-            max_request_size=REQUEST_BYTES_MAX,
-        )
+        sender = Sender(self.parts)
         try:
-            await producer.start()
+            await sender.open()
             while not self._closing:
                 await self._find_blocked(driver)
                 self._look_again = time.monotonic() + POLL_SECONDS
                 while time.monotonic() < self._look_again and not self._closing:
                     self._wake.clear()
-                    if not await self._batch(driver, producer):
+                    if not await self._batch(driver, sender):
                         await woken(self._wake, seconds=POLL_SECONDS)
         finally:
-            await briefly(producer.stop())
+            await sender.close()
 
     async def _find_blocked(self, driver: Any) -> None:
         self._blocked = [row["key"] for row in await driver.fetch("SELECT DISTINCT key FROM outbox WHERE error <> ''")]
 
-    async def _batch(self, driver: Any, producer: AIOKafkaProducer) -> bool:
+    async def _batch(self, driver: Any, sender: Sender) -> bool:
         """Publish one batch, and those behind it while each is full; true when there may be more right now.
 
         Ids are not committed in their order, so what is under way is left out by name: nothing is passed over for good.
         """
-        rows = await self._read(driver, [])
-        acknowledged: dict[int, Any] = {}
+        rows: Any = await self._read(driver, [])
+        acknowledged = Outcome()
         while rows:
             reach("relay.before_send", self.parts.settings.fault)
             # Both end before anything is judged: the connection is used by one at a time.
+            sending: Outcome | BaseException
+            following: Any
             sending, following = await asyncio.gather(
-                self._send(producer, rows), self._go_on(driver, acknowledged, rows), return_exceptions=True
+                sender.send(rows), self._go_on(driver, acknowledged, rows), return_exceptions=True
             )
-            for failure in (following, sending):
-                if isinstance(failure, BaseException):
-                    raise failure
-            sent, unsendable = sending
+            if isinstance(following, BaseException):
+                raise following
+            if isinstance(sending, BaseException):
+                raise sending
             reach("relay.after_ack", self.parts.settings.fault)
-            if unsendable or len(sent) < len(rows):
-                await self._forget(driver, sent)
-                await self._park(driver, unsendable)
+            if len(sending.sent) < len(rows):
+                await self._forget(driver, sending)
+                await self._park(driver, sending.unsendable)
+                if sending.failure is not None and not sending.sent:
+                    raise sending.failure
                 return True
-            rows, acknowledged = following, sent
+            rows, acknowledged = following, sending
         await self._forget(driver, acknowledged)
         return rows is None
 
-    async def _go_on(self, driver: Any, acknowledged: dict[int, Any], under_way: Any) -> Any:
+    async def _go_on(self, driver: Any, acknowledged: Outcome, under_way: Any) -> Any:
         """Forget the batch before the one under way and read the one behind it; None when that is for later."""
         await self._forget(driver, acknowledged)
-        # No character has more than four bytes.
-        large = 4 * sum(len(row["payload"]) for row in under_way) >= BATCH_BYTES_MAX
+        large = sum(len(row["payload"]) for row in under_way) >= BATCH_BYTES_MAX
         if not large and len(under_way) < self.parts.settings.relay_batch_max:
             return []
         if self._closing or time.monotonic() > self._look_again:
@@ -151,20 +139,14 @@ class Relay:
         limits = (self.parts.settings.relay_batch_max, BATCH_BYTES_MAX)
         return await driver.fetch(_READ_SQL, self._blocked, *limits, under_way)
 
-    async def _forget(self, driver: Any, sent: dict[int, Any]) -> None:
+    async def _forget(self, driver: Any, outcome: Outcome) -> None:
         """Delete what was acknowledged, and note how far each partition came."""
-        if not sent:
+        if not outcome.sent:
             return
-        reached: dict[tuple[str, int], int] = {}
-        count: Counter[str] = Counter()
-        for meta in sent.values():
-            topic = meta.topic.removeprefix(self.parts.settings.topic_prefix)
-            count[topic] += 1
-            reached[topic, meta.partition] = max(meta.offset, reached.get((topic, meta.partition), -1))
-        for topic, number in count.items():
+        for topic, number in outcome.count.items():
             self.parts.telemetry.metrics.published.labels(topic).inc(number)
-        marks = [{"topic": topic, "part": part, "offset": offset} for (topic, part), offset in reached.items()]
-        await driver.execute(_DONE_SQL, list(sent), json.dumps(marks))
+        marks = [{"topic": topic, "part": part, "offset": offset} for (topic, part), offset in outcome.reached.items()]
+        await driver.execute(_DONE_SQL, outcome.sent, json.dumps(marks))
 
     async def _park(self, driver: Any, unsendable: dict[int, str]) -> None:
         for id_, error in unsendable.items():
@@ -172,40 +154,3 @@ class Relay:
             self.parts.log.error("outbox_row_parked", id=id_, error=error)
         if unsendable:
             await self._find_blocked(driver)
-
-    async def _send(self, producer: AIOKafkaProducer, rows: Any) -> tuple[dict[int, Any], dict[int, str]]:
-        """Pipeline the rows; returns acknowledgements and errors by row id. A key stops at its first bad row."""
-        futures: dict[int, Any] = {}
-        unsendable: dict[int, str] = {}
-        stopped: set[str] = set()
-        spans: dict[int, Span | None] = {}
-        for row in rows:
-            if row["key"] in stopped:
-                continue
-            headers = json.loads(row["headers"])
-            spans[row["id"]] = self.parts.telemetry.sending(headers)
-            try:
-                futures[row["id"]] = await producer.send(
-                    self.parts.topic(row["topic"]),
-                    value=row["payload"].encode(),
-                    key=row["key"].encode(),
-                    headers=[(name, value.encode()) for name, value in headers.items()],
-                )
-            except UNSENDABLE as error:
-                end(spans[row["id"]], error)
-                stopped.add(row["key"])
-                unsendable[row["id"]] = repr(error)[:500]
-        results = await asyncio.gather(*futures.values(), return_exceptions=True)
-        sent: dict[int, Any] = {}
-        failed: BaseException | None = None
-        for id_, result in zip(futures, results, strict=True):
-            end(spans[id_], result if isinstance(result, BaseException) else None)
-            if isinstance(result, UNSENDABLE):
-                unsendable[id_] = repr(result)[:500]
-            elif isinstance(result, BaseException):
-                failed = result
-            else:
-                sent[id_] = result
-        if failed is not None and not sent:
-            raise failed
-        return sent, unsendable

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from datetime import date
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from deploy.local.stack import PARTITIONS
 from libs.runtime import relay
 from libs.runtime.tx import Tx
 from tests.harness.live import Node, read_all, until
@@ -113,6 +115,44 @@ async def test_a_row_the_broker_will_never_take_parks_and_only_its_key_waits(
 
         await until(empty, "the mended row and those behind it went out")
         assert await by_key(kafka, topics + "application") == {"good": [1, 2], "bad": [1, 2]}
+
+
+async def test_of_a_batch_that_the_broker_refuses_only_the_culprit_parks(live: Live, kafka: str, topics: str) -> None:
+    """The broker's own limit: it takes or refuses a batch as a whole, whoever else is in it."""
+    prefix = f"{topics}small."
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    limit = {"max.message.bytes": "20000"}
+    await admin.create_topics([NewTopic(f"{prefix}application", PARTITIONS, 1, topic_configs=limit)])
+    await admin.close()
+    neighbours = [f"good{n}" for n in range(60)]
+    async with live("application", topic_prefix=prefix) as node:
+        await publish(node, "bad", "a", "b", "c")
+        for key in neighbours:
+            await publish(node, key, "x", "y")
+        await publish(node, "much", *map(str, range(60)))  # too much for one batch, and nothing wrong with any
+        await node.run(
+            "UPDATE outbox SET payload = repeat('x', 50000) WHERE key = 'bad' AND id = (SELECT min(id) + 1 FROM outbox)"
+        )
+        node.relay()
+
+        async def left() -> bool:
+            return await node.rows("SELECT count(*) FROM outbox") == [2]
+
+        await until(left, "all but the culprit and what waits behind it went out")
+        await publish(node, neighbours[0], "z")
+        await until(left, "the others go on")
+        assert [bool(error) for error in await node.rows("SELECT error FROM outbox ORDER BY id")] == [True, False]
+        expected = {key: [1, 2] for key in neighbours}
+        expected |= {neighbours[0]: [1, 2, 3], "much": list(range(1, 61)), "bad": [1]}
+        assert await by_key(kafka, prefix + "application") == expected
+        await node.run("UPDATE outbox SET payload = '{}', error = '' WHERE error <> ''")
+
+        async def empty() -> bool:
+            return await node.rows("SELECT count(*) FROM outbox") == [0]
+
+        await until(empty, "the mended row and the one behind it went out")
+        assert await by_key(kafka, prefix + "application") == expected | {"bad": [1, 2, 3]}
 
 
 async def test_a_leader_that_is_frozen_loses_its_lead(

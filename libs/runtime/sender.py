@@ -1,0 +1,203 @@
+"""What the relay's producer does with rows of the outbox: one lane per partition, a batch at a time in each.
+
+A batch goes when the one before it in its partition is acknowledged, so nothing overtakes what failed. The broker takes
+or refuses a batch as a whole; the rows of one that it refused are sent one by one, until the culprit is found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import InvalidTopicError, MessageSizeTooLargeError, RecordTooLargeError, UnsupportedCodecError
+from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.producer.message_accumulator import BatchBuilder
+from opentelemetry.sdk.trace import Span
+from pydantic_core import from_json
+
+from libs.runtime.database import briefly
+from libs.runtime.traces import end
+from libs.runtime.wiring import Parts
+
+UNSENDABLE = (MessageSizeTooLargeError, RecordTooLargeError, InvalidTopicError, UnsupportedCodecError, ValueError)
+
+REQUEST_MS_MAX = 10_000
+"""For the broker's acknowledgement of one request; then the batch is tried again."""
+REQUEST_BYTES_MAX = 1_048_576
+BATCH_BYTES = 262_144
+"""Of one batch, if more than one record is in it."""
+ERROR_CHARACTERS_MAX = 500
+KEYS_REMEMBERED = 20_000
+
+_partitioner = DefaultPartitioner()
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of rows of the outbox. Those not named here were not tried, or failed for no fault of theirs."""
+
+    sent: list[int] = field(default_factory=list)
+    reached: dict[tuple[str, int], int] = field(default_factory=dict)
+    """The highest offset by topic and partition."""
+    count: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    """Rows sent by topic."""
+    unsendable: dict[int, str] = field(default_factory=dict)
+    """Rows that the broker will never take, each with the error."""
+    failure: Exception | None = None
+
+
+@dataclass(slots=True)
+class _Record:
+    id: int
+    key: str
+    value: bytes
+    headers: list[tuple[str, bytes]]
+    span: Span | None
+
+    def into(self, batch: BatchBuilder) -> bool:
+        """Whether there was room; an empty batch takes any record."""
+        added = batch.append(key=self.key.encode(), value=self.value, timestamp=None, headers=self.headers)
+        return added is not None
+
+
+class Sender:
+    """The producer of one relay, made anew when a refused batch has left a gap in its sequence."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._producer: AIOKafkaProducer | None = None
+        self._spent = False
+        self._singly: set[int] = set()
+
+    async def open(self) -> AIOKafkaProducer:
+        """The producer to use now."""
+        if self._spent:
+            await self.close()
+        if self._producer is None:
+            self._spent = False
+            self._producer = AIOKafkaProducer(
+                bootstrap_servers=self.parts.settings.kafka_bootstrap,
+                acks="all",
+                enable_idempotence=True,
+                request_timeout_ms=REQUEST_MS_MAX,
+                max_request_size=REQUEST_BYTES_MAX,
+                max_batch_size=BATCH_BYTES,
+            )
+            await self._producer.start()
+        return self._producer
+
+    async def close(self) -> None:
+        """End the producer; what is not acknowledged by then stays in the outbox."""
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            await briefly(producer.stop())
+
+    async def send(self, rows: Sequence[Any]) -> Outcome:
+        """Send rows in their order by key and wait for every acknowledgement; a key stops at its first bad row."""
+        producer = await self.open()
+        outcome = Outcome()
+        lanes: dict[tuple[str, int], list[Any]] = defaultdict(list)
+        for topic, of_topic in _by_topic(rows).items():
+            try:
+                partitions = len(await producer.partitions_for(self.parts.topic(topic)))
+            except UNSENDABLE as error:
+                firsts = {row["key"]: row["id"] for row in reversed(of_topic)}
+                outcome.unsendable |= dict.fromkeys(firsts.values(), _words(error))
+                continue
+            for row in of_topic:
+                lanes[topic, _partition_of(row["key"], partitions)].append(row)
+        async with asyncio.TaskGroup() as group:
+            for (topic, part), of_lane in lanes.items():
+                group.create_task(self._lane(producer, topic, part, of_lane, outcome))
+        self._singly.difference_update(outcome.sent, outcome.unsendable)
+        return outcome
+
+    async def _lane(
+        self, producer: AIOKafkaProducer, topic: str, part: int, rows: Sequence[Any], outcome: Outcome
+    ) -> None:
+        """Send the rows of one partition; a failure leaves the rest of them for later."""
+        for batch, records in self._batches(producer, rows, outcome):
+            failure: Exception | None = None
+            try:
+                under_way = await producer.send_batch(batch, self.parts.topic(topic), partition=part)
+                acknowledged = await under_way
+            except Exception as error:  # noqa: BLE001 - judged by what kind it is; the rows stay in the outbox
+                failure = error
+            for record in records:
+                end(record.span, failure)
+            if failure is not None:
+                self._failed(records, failure, outcome)
+                return
+            if acknowledged.offset < 0:
+                # Taken before, in a request whose answer was lost, and the broker has forgotten where. Once more: the
+                # readers drop the copy, and how far the partition came is known.
+                return
+            outcome.sent += [record.id for record in records]
+            outcome.count[topic] += len(records)
+            outcome.reached[topic, part] = acknowledged.offset + len(records) - 1
+
+    def _failed(self, records: list[_Record], failure: Exception, outcome: Outcome) -> None:
+        self._spent = True
+        if not isinstance(failure, UNSENDABLE):
+            outcome.failure = failure
+        elif len(records) > 1:
+            self._singly.update(record.id for record in records)
+        else:
+            outcome.unsendable[records[0].id] = _words(failure)
+
+    def _batches(
+        self, producer: AIOKafkaProducer, rows: Sequence[Any], outcome: Outcome
+    ) -> Iterator[tuple[BatchBuilder, list[_Record]]]:
+        """Batches as large as they may be; a row of a refused batch is one of its own."""
+        stopped: set[str] = set()
+        batch: BatchBuilder = producer.create_batch()
+        records: list[_Record] = []
+        for row in rows:
+            if row["key"] in stopped:
+                continue
+            record = self._record(row)
+            if records and (record.id in self._singly or records[0].id in self._singly or not record.into(batch)):
+                yield batch, records
+                batch, records = producer.create_batch(), []
+            if not records:
+                record.into(batch)
+                if batch.size() > REQUEST_BYTES_MAX:
+                    error = MessageSizeTooLargeError(f"{batch.size()} bytes; at most {REQUEST_BYTES_MAX}")
+                    end(record.span, error)
+                    outcome.unsendable[record.id] = _words(error)
+                    stopped.add(record.key)
+                    batch = producer.create_batch()
+                    continue
+            records.append(record)
+        if records:
+            yield batch, records
+
+    def _record(self, row: Any) -> _Record:
+        headers = from_json(row["headers"])
+        span = self.parts.telemetry.sending(headers)
+        encoded = [(name, value.encode()) for name, value in headers.items()]
+        return _Record(row["id"], row["key"], row["payload"], encoded, span)
+
+
+def _by_topic(rows: Sequence[Any]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = defaultdict(list)
+    for row in rows:
+        found[row["topic"]].append(row)
+    return found
+
+
+@lru_cache(KEYS_REMEMBERED)
+def _partition_of(key: str, partitions: int) -> int:
+    """The partition of a key, by the hash that every Kafka client uses."""
+    every = list(range(partitions))
+    found: int = _partitioner(key.encode(), every, every)
+    return found
+
+
+def _words(error: Exception) -> str:
+    return repr(error)[:ERROR_CHARACTERS_MAX]
