@@ -52,17 +52,12 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class _Record:
-    id: int
-    key: str
-    value: bytes
-    headers: list[tuple[str, bytes]]
-    span: Span | None
+class _Batch:
+    """Records under way together. Of a row only its id is kept: what else it needs is in the builder."""
 
-    def into(self, batch: BatchBuilder) -> bool:
-        """Whether there was room; an empty batch takes any record."""
-        added = batch.append(key=self.key.encode(), value=self.value, timestamp=None, headers=self.headers)
-        return added is not None
+    builder: BatchBuilder
+    ids: list[int] = field(default_factory=list)
+    spans: list[Span | None] = field(default_factory=list)
 
 
 class Sender:
@@ -121,67 +116,68 @@ class Sender:
         self, producer: AIOKafkaProducer, topic: str, part: int, rows: Sequence[Any], outcome: Outcome
     ) -> None:
         """Send the rows of one partition; a failure leaves the rest of them for later."""
-        for batch, records in self._batches(producer, rows, outcome):
+        for batch in self._batches(producer, rows, outcome):
             failure: Exception | None = None
             try:
-                under_way = await producer.send_batch(batch, self.parts.topic(topic), partition=part)
+                under_way = await producer.send_batch(batch.builder, self.parts.topic(topic), partition=part)
                 acknowledged = await under_way
             except Exception as error:  # noqa: BLE001 - judged by what kind it is; the rows stay in the outbox
                 failure = error
-            for record in records:
-                end(record.span, failure)
+            for span in batch.spans:
+                end(span, failure)
             if failure is not None:
-                self._failed(records, failure, outcome)
+                self._failed(batch, failure, outcome)
                 return
             if acknowledged.offset < 0:
                 # Taken before, in a request whose answer was lost, and the broker has forgotten where. Once more: the
                 # readers drop the copy, and how far the partition came is known.
                 return
-            outcome.sent += [record.id for record in records]
-            outcome.count[topic] += len(records)
-            outcome.reached[topic, part] = acknowledged.offset + len(records) - 1
+            outcome.sent += batch.ids
+            outcome.count[topic] += len(batch.ids)
+            outcome.reached[topic, part] = acknowledged.offset + len(batch.ids) - 1
 
-    def _failed(self, records: list[_Record], failure: Exception, outcome: Outcome) -> None:
+    def _failed(self, batch: _Batch, failure: Exception, outcome: Outcome) -> None:
         self._spent = True
         if not isinstance(failure, UNSENDABLE):
             outcome.failure = failure
-        elif len(records) > 1:
-            self._singly.update(record.id for record in records)
+        elif len(batch.ids) > 1:
+            self._singly.update(batch.ids)
         else:
-            outcome.unsendable[records[0].id] = _words(failure)
+            outcome.unsendable[batch.ids[0]] = _words(failure)
 
-    def _batches(
-        self, producer: AIOKafkaProducer, rows: Sequence[Any], outcome: Outcome
-    ) -> Iterator[tuple[BatchBuilder, list[_Record]]]:
+    def _batches(self, producer: AIOKafkaProducer, rows: Sequence[Any], outcome: Outcome) -> Iterator[_Batch]:
         """Batches as large as they may be; a row of a refused batch is one of its own."""
         stopped: set[str] = set()
-        batch: BatchBuilder = producer.create_batch()
-        records: list[_Record] = []
+        batch = _Batch(producer.create_batch())
         for row in rows:
-            if row["key"] in stopped:
+            id_, key = row["id"], row["key"]
+            if key in stopped:
                 continue
-            record = self._record(row)
-            if records and (record.id in self._singly or records[0].id in self._singly or not record.into(batch)):
-                yield batch, records
-                batch, records = producer.create_batch(), []
-            if not records:
-                record.into(batch)
-                if batch.size() > REQUEST_BYTES_MAX:
-                    error = MessageSizeTooLargeError(f"{batch.size()} bytes; at most {REQUEST_BYTES_MAX}")
-                    end(record.span, error)
-                    outcome.unsendable[record.id] = _words(error)
-                    stopped.add(record.key)
-                    batch = producer.create_batch()
+            headers = from_json(row["headers"])
+            span = self.parts.telemetry.sending(headers)
+            record = {
+                "key": key.encode(),
+                "value": row["payload"],
+                "headers": [(name, value.encode()) for name, value in headers.items()],
+                "timestamp": None,
+            }
+            alone = id_ in self._singly or (batch.ids and batch.ids[0] in self._singly)
+            if batch.ids and (alone or batch.builder.append(**record) is None):
+                yield batch
+                batch = _Batch(producer.create_batch())
+            if not batch.ids:
+                batch.builder.append(**record)  # an empty batch takes any record
+                if (size := batch.builder.size()) > REQUEST_BYTES_MAX:
+                    error = MessageSizeTooLargeError(f"{size} bytes; at most {REQUEST_BYTES_MAX}")
+                    end(span, error)
+                    outcome.unsendable[id_] = _words(error)
+                    stopped.add(key)
+                    batch = _Batch(producer.create_batch())
                     continue
-            records.append(record)
-        if records:
-            yield batch, records
-
-    def _record(self, row: Any) -> _Record:
-        headers = from_json(row["headers"])
-        span = self.parts.telemetry.sending(headers)
-        encoded = [(name, value.encode()) for name, value in headers.items()]
-        return _Record(row["id"], row["key"], row["payload"], encoded, span)
+            batch.ids.append(id_)
+            batch.spans.append(span)
+        if batch.ids:
+            yield batch
 
 
 def _by_topic(rows: Sequence[Any]) -> dict[str, list[Any]]:

@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     fetch_wait_ms: int = Field(500, ge=1, le=5_000)
     linger_ms: int = Field(2, ge=0, le=1_000)
     batch_max: int = Field(100, ge=1, le=1000)
-    relay_batch_max: int = Field(500, ge=1, le=10_000)
+    relay_batch_max: int = Field(2_000, ge=1, le=10_000)
     outbox_rows_max: int = Field(100_000, ge=100, le=10_000_000)
     requests_max: int = Field(64, ge=1, le=1_000)
     request_seconds_max: float = Field(20.0, gt=0, le=300)
