@@ -15,6 +15,11 @@ SELECT EXISTS (SELECT FROM known) AS known, (SELECT open FROM clock WHERE id = 1
        (SELECT COALESCE(max(id) - min(id) + 1, 0) FROM outbox) AS waiting,
        (SELECT json_agg(json_build_array(key, seq, version, org)) FROM locked) AS locked
 """
+# Goes with the effects of a command (libs/runtime/statements.py:together); a twin's that is there already fails it.
+STORE = """
+INSERT INTO requests (caller, idempotency_key, fingerprint, status, headers, body)
+VALUES ($1, $2, $3, $4::text::int, $5::text::jsonb, $6)
+"""
 # No row comes back when there is an answer already; one that is being stored is waited for.
 KEEP = """
 INSERT INTO requests (caller, idempotency_key, fingerprint, status, headers, body)

@@ -260,7 +260,7 @@ class CommandDoor(RequestDoor):
         result = await command(Tx(unit, self._cause(keys), state["open"]))
         body = to_json(result).decode()
         headers = {**_JSON, **({EVENTS_HEADER: ", ".join(unit.told())} if unit.told() else {})}
-        await unit.flush((*mine, fingerprint, str(status), json.dumps(headers), body))
+        await unit.flush((answers.STORE,), (*mine, fingerprint, str(status), json.dumps(headers), body))
         return Response(body, status_code=status, headers=headers)
 
     def _check_match(self, locks: _Locked, version: int, on: date) -> None:

@@ -142,16 +142,20 @@ INSERT INTO parked (key, status, topic, event_id, headers, payload, reason)
 SELECT key, status, topic, event_id, headers, payload, reason FROM jsonb_to_recordset($1::jsonb)
 AS p(key text, status text, topic text, event_id text, headers jsonb, payload text, reason text)
 """
-_MARKS_SQL = """
-WITH a AS (INSERT INTO inbox (event_id, type) SELECT * FROM unnest($1::text[], $2::text[])),
-b AS (INSERT INTO cursor (publisher, key, seq)
-      SELECT publisher, key, seq FROM jsonb_to_recordset($3::jsonb) AS c(publisher text, key text, seq bigint)
-      ON CONFLICT (publisher, key) DO UPDATE SET seq = excluded.seq),
-c AS (DELETE FROM parked WHERE id = ANY($5::bigint[]))
+_MARKS = (
+    "INSERT INTO inbox (event_id, type) SELECT * FROM unnest($1::text[], $2::text[])",
+    """
+INSERT INTO cursor (publisher, key, seq)
+SELECT publisher, key, seq FROM jsonb_to_recordset($1::jsonb) AS c(publisher text, key text, seq bigint)
+ON CONFLICT (publisher, key) DO UPDATE SET seq = excluded.seq
+""",
+    "DELETE FROM parked WHERE id = ANY($1::bigint[])",
+    """
 INSERT INTO position (topic, part, "offset")
-SELECT topic, part, "offset" FROM jsonb_to_recordset($4::jsonb) AS p(topic text, part int, "offset" bigint)
+SELECT topic, part, "offset" FROM jsonb_to_recordset($1::jsonb) AS p(topic text, part int, "offset" bigint)
 ON CONFLICT (topic, part) DO UPDATE SET "offset" = GREATEST(position."offset", excluded."offset")
-"""
+""",
+)
 
 
 _PASSING_SQL = """
@@ -327,17 +331,11 @@ class Intake:
     async def close(self) -> None:
         """Write effects and marks; the caller commits."""
         await self._store_parked()
-        await self.unit.flush()
-        reach("consumer.mid_batch", self.parts.settings.fault)
         marks = self.marks
-        await self.unit.sql(
-            _MARKS_SQL,
-            list(marks.inbox),
-            list(marks.inbox.values()),
-            json.dumps([{"publisher": p, "key": k, "seq": s} for (p, k), s in marks.cursor.items()]),
-            marks.position_json(),
-            marks.unparked,
-        )
+        cursors = [{"publisher": p, "key": k, "seq": s} for (p, k), s in marks.cursor.items()]
+        values = (list(marks.inbox), list(marks.inbox.values()), json.dumps(cursors), marks.unparked)
+        await self.unit.flush(_MARKS, (*values, marks.position_json()))
+        reach("consumer.mid_batch", self.parts.settings.fault)
 
     def _handler(self, meta: Meta) -> Any:
         return self.parts.reactions.get(meta.type)

@@ -2,8 +2,8 @@
 
 One active relay per service holds an advisory lock; the others stand by. A batch is sent pipelined and only what the
 broker acknowledged is deleted, so a crash in between sends twice and the readers' inbox drops the copy. A batch is on
-its way only when the one before is acknowledged; the database forgets that one and reads the next meanwhile. A row that
-the broker will never take is parked with its error, and later rows of its key wait behind it.
+its way only when the one before is acknowledged; the database forgets that one, and reads the next if there is much to
+do, meanwhile. A row that the broker will never take is parked with its error, and later rows of its key wait behind it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ _READ_SQL = """
 SELECT id, key, topic, convert_to(headers::text, 'UTF8') AS headers, convert_to(payload, 'UTF8') AS payload FROM (
     SELECT *, sum(octet_length(payload)) OVER (ORDER BY id) - octet_length(payload) AS ahead FROM (
         SELECT id, key, topic, headers, payload FROM outbox
-        WHERE error = '' AND key <> ALL($1) AND id <> ALL($4::bigint[]) ORDER BY id LIMIT $2
+        WHERE error = '' AND key NOT IN (SELECT unnest($1::text[])) AND id NOT IN (SELECT unnest($4::bigint[]))
+        ORDER BY id LIMIT $2
     ) next_ones
 ) counted WHERE ahead < $3 ORDER BY id
 """
@@ -96,7 +97,7 @@ class Relay:
         self._blocked = [row["key"] for row in await driver.fetch("SELECT DISTINCT key FROM outbox WHERE error <> ''")]
 
     async def _batch(self, driver: Any, sender: Sender) -> bool:
-        """Publish one batch, and those behind it while each is full; true when there may be more right now.
+        """Publish one batch, and those that have come meanwhile; true when there may be more right now.
 
         Ids are not committed in their order, so what is under way is left out by name: nothing is passed over for good.
         """
@@ -104,9 +105,9 @@ class Relay:
         acknowledged = Outcome()
         while rows:
             reach("relay.before_send", self.parts.settings.fault)
-            # Both end before anything is judged: the connection is used by one at a time.
             sending: Outcome | BaseException
             following: Any
+            # Both end before anything is judged: the connection is used by one at a time.
             sending, following = await asyncio.gather(
                 sender.send(rows), self._go_on(driver, acknowledged, rows), return_exceptions=True
             )
@@ -122,17 +123,20 @@ class Relay:
                     raise sending.failure
                 return True
             rows, acknowledged = following, sending
+            if self._closing or time.monotonic() > self._look_again:
+                break
+            if not rows and self._wake.is_set():
+                self._wake.clear()
+                rows = await self._read(driver, acknowledged.sent)
         await self._forget(driver, acknowledged)
-        return rows is None
+        return bool(rows)
 
     async def _go_on(self, driver: Any, acknowledged: Outcome, under_way: Any) -> Any:
-        """Forget the batch before the one under way and read the one behind it; None when that is for later."""
+        """Forget the batch before the one under way, and read the one behind it where that one was full."""
         await self._forget(driver, acknowledged)
         large = sum(len(row["payload"]) for row in under_way) >= BATCH_BYTES_MAX
         if not large and len(under_way) < self.parts.settings.relay_batch_max:
             return []
-        if self._closing or time.monotonic() > self._look_again:
-            return None
         return await self._read(driver, [row["id"] for row in under_way])
 
     async def _read(self, driver: Any, under_way: list[int]) -> Any:

@@ -24,10 +24,6 @@ INSERT INTO outbox (key, topic, event_id, headers, payload)
 SELECT key, topic, event_id, headers, payload FROM jsonb_to_recordset($1::jsonb)
 AS e(key text, topic text, event_id text, headers jsonb, payload text)
 """
-ANSWER = """
-INSERT INTO requests (caller, idempotency_key, fingerprint, status, headers, body)
-VALUES ($1, $2, $3, $4::text::int, $5::text::jsonb, $6)
-"""
 FORGET_TIMERS = """
 DELETE FROM timers t USING unnest($1::text[], $2::text[]) AS c(kind, ref) WHERE t.kind = c.kind AND t.ref = c.ref
 """

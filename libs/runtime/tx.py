@@ -184,12 +184,12 @@ class Unit:
         self._timers.pop((kind, ref), None)
         self._cancelled[kind, ref] = None
 
-    async def flush(self, answer: tuple[str, ...] | None = None) -> None:
+    async def flush(self, beside: tuple[str, ...] = (), beside_values: tuple[Any, ...] = ()) -> None:
         """Write everything queued: one statement for timers, one for calls, and one for all shelves and the events.
 
-        A service's `journal` statement takes the events ($1, as JSON) last of all, so that it may lock.
-        `answer` is an HTTP command's (caller, idempotency key, fingerprint, status, headers, body); it goes with the
-        events, and a twin's that is there already fails it.
+        The statements `beside`, each with $1-style parameters of its own, go with the events: what a door has to note
+        in tables that no command writes. A service's `journal` statement takes the events ($1, as JSON) last of all, so
+        that it may lock.
         """
         await self._flush_waiting()
         lots = sorted((lot for lot in self._lots.values() if lot.dirty), key=lambda lot: lot.shelf.name)
@@ -199,9 +199,8 @@ class Unit:
         if born := [{"key": key, "seq": self._seq[key], "org": self._owners[key]} for key in self._born]:
             parts.append(statements.BORN)
             values.append(to_json(born).decode())
-        if answer:
-            parts.append(statements.ANSWER)
-            values += answer
+        parts += beside
+        values += beside_values
         if moved := self._touched():
             parts.append(statements.MOVED)
             values.append(to_json(moved).decode())

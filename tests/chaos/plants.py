@@ -82,13 +82,13 @@ def publish_before_commit() -> None:
     """Events go to the broker before their transaction commits, and now and then it does not."""
     from aiokafka import AIOKafkaProducer  # noqa: PLC0415 - the replica only
 
-    from libs.runtime import tx  # noqa: PLC0415 - see above
+    from libs.runtime import answers, tx  # noqa: PLC0415 - see above
 
     now, producers = _Now(10), []
 
-    async def early(self: Any, answer: Any = None) -> None:
+    async def early(self: Any, beside: tuple[str, ...] = (), values: tuple[Any, ...] = ()) -> None:
         events = list(self._events)
-        await flush(self, answer)
+        await flush(self, beside, values)
         if events and not producers:
             producers.append(AIOKafkaProducer(bootstrap_servers=os.environ["KAFKA_BOOTSTRAP"]))
             await producers[0].start()
@@ -99,7 +99,7 @@ def publish_before_commit() -> None:
                 key=event["key"].encode(),
                 headers=[(name, value.encode()) for name, value in event["headers"].items()],
             )
-        if events and answer and now():
+        if events and answers.STORE in beside and now():
             raise ConnectionResetError("planted: the commit fails after the events went out")
 
     flush = swap(tx.Unit, "flush", early)
@@ -146,13 +146,13 @@ def forget_the_marks() -> None:
 
 
 def _send_twice() -> None:
-    from libs.runtime import relay  # noqa: PLC0415 - see above
+    from libs.runtime import sender  # noqa: PLC0415 - see above
 
-    async def twice(self: Any, producer: Any, rows: Any) -> Any:
-        await send(self, producer, rows)
-        return await send(self, producer, rows)
+    async def twice(self: Any, rows: Any) -> Any:
+        await send(self, rows)
+        return await send(self, rows)
 
-    send = swap(relay.Relay, "_send", twice)
+    send = swap(sender.Sender, "send", twice)
 
 
 def apply_backwards() -> None:
