@@ -120,7 +120,8 @@ class Marks:
 
 
 # A cursor is found by publisher and key. The publishers are few and found one after the other: without them PostgreSQL
-# would read the cursors of every facility there is, for each batch.
+# would read the cursors of every facility there is, for each batch. Each cursor is a look-up of its own (LATERAL with
+# LIMIT): a generic plan expects a hundred publishers, and as a join would rather read all cursors up to some 180,000.
 _STATE_SQL = """
 WITH RECURSIVE publishers AS (
     SELECT min(publisher) AS name FROM cursor
@@ -131,8 +132,9 @@ SELECT (SELECT open FROM clock WHERE id = 1) AS open,
        (SELECT json_object_agg(key, CASE WHEN EXISTS (SELECT FROM parked p WHERE p.key = k.key AND status = 'parked')
                                          THEN 'parked' ELSE 'waiting' END)
         FROM unnest($1::text[]) AS k(key) WHERE EXISTS (SELECT FROM parked p WHERE p.key = k.key)) AS blocked,
-       (SELECT json_agg(json_build_array(c.publisher, c.key, c.seq)) FROM publishers
-        JOIN cursor c ON c.publisher = publishers.name AND c.key = ANY($1)) AS cursor,
+       (SELECT json_agg(json_build_array(p.name, k.key, c.seq))
+        FROM publishers p CROSS JOIN unnest($1::text[]) AS k(key)
+        CROSS JOIN LATERAL (SELECT seq FROM cursor WHERE publisher = p.name AND key = k.key LIMIT 1) c) AS cursor,
        (SELECT json_agg(event_id) FROM inbox WHERE event_id = ANY($2)) AS seen,
        (SELECT json_agg(event_id) FROM parked WHERE event_id = ANY($2)) AS held
 """
@@ -157,12 +159,13 @@ ON CONFLICT (topic, part) DO UPDATE SET "offset" = GREATEST(position."offset", e
 """,
 )
 
-
+# Look-ups again. Of the blocked keys the first at or behind each is taken, which the index answers at once: a search
+# for the key itself may read all that is parked, because most of it is of a few keys.
 _PASSING_SQL = """
 WITH n AS (SELECT * FROM jsonb_to_recordset($1::jsonb) AS n(publisher text, key text, first bigint, last bigint)),
-ok AS (SELECT bool_and(COALESCE(c.seq, 0) = n.first - 1 AND p.key IS NULL) AS passed
-       FROM n LEFT JOIN cursor c ON c.publisher = n.publisher AND c.key = n.key
-       LEFT JOIN (SELECT DISTINCT key FROM parked) p ON p.key = n.key),
+ok AS (SELECT bool_and(COALESCE(c.seq, 0) = n.first - 1 AND p.key IS DISTINCT FROM n.key) AS passed FROM n
+       LEFT JOIN LATERAL (SELECT seq FROM cursor WHERE publisher = n.publisher AND key = n.key LIMIT 1) c ON true
+       LEFT JOIN LATERAL (SELECT key FROM parked WHERE key >= n.key ORDER BY key LIMIT 1) p ON true),
 a AS (INSERT INTO cursor (publisher, key, seq) SELECT n.publisher, n.key, n.last FROM n, ok WHERE ok.passed
       ON CONFLICT (publisher, key) DO UPDATE SET seq = GREATEST(cursor.seq, excluded.seq)),
 b AS (INSERT INTO position (topic, part, "offset") SELECT w.topic, w.part, w."offset"

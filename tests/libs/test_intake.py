@@ -274,22 +274,3 @@ async def test_a_table_changed_by_a_migration_under_a_running_service_parks_noth
         await bench.deliver(*story(bench, "8"))
         assert await effects(bench) == {"f1": [str(n) for n in range(9)]}
         assert await bench.parked() == []
-
-
-@pytest.mark.parametrize("keys", [1, 100])
-async def test_what_is_known_of_a_batch_is_found_without_reading_what_is_known_of_all_facilities(
-    toy_bench: Make, keys: int
-) -> None:
-    async with toy_bench("rating") as bench, bench.parts.transaction() as unit:
-        await unit.sql(
-            "INSERT INTO cursor SELECT publisher, 'f' || n, 1 FROM generate_series(1, 30000) n,"
-            " unnest(ARRAY['/silverbear/application', '/silverbear/guarantee', '/silverbear/collateral']) publisher"
-        )
-        await unit.sql("ANALYZE cursor")
-        wanted = [f"f{299 * number + 1}" for number in range(keys)]
-        explain = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "
-        told = await unit.sql(explain + inbound._STATE_SQL, wanted, ["e1"])
-        plan = json.loads(told[0]["QUERY PLAN"])[0]["Plan"]
-        assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 40 + 12 * keys
-        found = await unit.sql(inbound._STATE_SQL, wanted, ["e1"])
-        assert len(json.loads(found[0]["cursor"])) == 3 * keys
