@@ -109,7 +109,7 @@ class Relay:
             following: Any
             # Both end before anything is judged: the connection is used by one at a time.
             sending, following = await asyncio.gather(
-                sender.send(rows), self._go_on(driver, acknowledged, rows), return_exceptions=True
+                sender.deliver(rows), self._go_on(driver, acknowledged, rows), return_exceptions=True
             )
             if isinstance(following, BaseException):
                 raise following

@@ -92,7 +92,7 @@ class Sender:
             producer, self._producer = self._producer, None
             await briefly(producer.stop())
 
-    async def send(self, rows: Sequence[Any]) -> Outcome:
+    async def deliver(self, rows: Sequence[Any]) -> Outcome:
         """Send rows in their order by key and wait for every acknowledgement; a key stops at its first bad row."""
         producer = await self.open()
         outcome = Outcome()

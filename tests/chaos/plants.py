@@ -152,7 +152,7 @@ def _send_twice() -> None:
         await send(self, rows)
         return await send(self, rows)
 
-    send = swap(sender.Sender, "send", twice)
+    send = swap(sender.Sender, "deliver", twice)
 
 
 def apply_backwards() -> None:

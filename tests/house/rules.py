@@ -149,7 +149,7 @@ def only_runtime_commits(path: PurePosixPath, source: str) -> list[str]:
 
 
 def only_the_relay_sends(path: PurePosixPath, source: str) -> list[str]:
-    if not _is_code(path) or path == PurePosixPath("libs/runtime/relay.py"):
+    if not _is_code(path) or path == PurePosixPath("libs/runtime/sender.py"):
         return []
     found = [(line, name) for line, name in _imports(source) if "Producer" in name]
     if path != PurePosixPath("libs/runtime/calls.py"):  # what it sends is HTTP, to a partner

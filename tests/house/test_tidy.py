@@ -60,7 +60,7 @@ LET_PASS: list[tuple[Rule, str, str]] = [
     (rules.time_is_an_argument, "libs/runtime/planted.py", "x = datetime.now(UTC)\n"),
     (rules.nothing_is_left_to_chance, "deploy/demo/planted.py", "from random import Random\n"),
     (rules.only_runtime_commits, "libs/runtime/planted.py", "async def f():\n    async with engine.begin(): ...\n"),
-    (rules.only_the_relay_sends, "libs/runtime/relay.py", "async def f(p):\n    await p.send('t', b'')\n"),
+    (rules.only_the_relay_sends, "libs/runtime/sender.py", "async def f(p):\n    await p.send('t', b'')\n"),
     (rules.the_auditor_stands_apart, "tests/chaos/auditor.py", "from tests.chaos.auditor_dump import canonical\n"),
     (rules.the_auditor_stands_apart, "tests/chaos/watch.py", "from libs.runtime import migrate\n"),
     (rules.names_no_registry, "tests/a.py", "A = 'http://127.0.0.1:1'; B = 'http://service'\n"),
