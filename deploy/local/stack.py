@@ -41,12 +41,12 @@ SANDBOXES: dict[str, tuple[str, ...]] = {"cn-branch": ("guarantor", "insurer", "
 """The partners of a profile that run as processes of their own, the first of them in the place of the stand-in."""
 PARTITIONS = 12
 TOPIC_PARTITIONS = {name: 1 if name == "clock" else PARTITIONS for name in TOPICS}
-SMALL_MACHINE = {"LANES": "1", "LINGER_MS": "4"}
-"""Two cores carry everything here: one lane and larger batches cost the least."""
+SMALL_MACHINE = {"LANES": "1"}
+"""Two cores carry everything here: one lane makes the larger batches."""
 KEYRINGS = {"application": ".", "guarantee": "guarantee"}
 """Who seals what it keeps (personal data, partners' webhook keys), each under a keyring of its own."""
 LOOKERS_ON = {"LINGER_MS": "150"}
-"""Nobody waits for a projection."""
+"""Nobody waits for a projection: larger batches cost less."""
 SERVICE = ("libs.runtime.serve",)
 STAND_IN = ("uvicorn", "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning")
 

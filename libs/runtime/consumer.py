@@ -191,18 +191,14 @@ class Consumer:
         return time.monotonic()
 
     async def _fetch(self, tps: Sequence[TopicPartition], timeout_ms: int) -> dict[TopicPartition, list[Any]]:
-        """What has come, and what comes within a moment more: one transaction for several events is far cheaper.
-
-        Who had nothing to do for longer than such a moment does not wait for it: events come singly then.
-        """
+        """What has come, and what comes within `LINGER_MS` more; usually what came during the batch before is enough."""
         assert self._kafka is not None  # noqa: S101 - set by _session before it subscribes
         batch_max, linger = self.parts.settings.batch_max, self.parts.settings.linger_ms / 1000
-        asked = time.monotonic()
         fetched: dict[TopicPartition, list[Any]] = await self._kafka.getmany(
             *tps, timeout_ms=timeout_ms, max_records=batch_max
         )
         count = sum(map(len, fetched.values()))
-        if not 0 < count < batch_max or time.monotonic() - asked > linger:
+        if not linger or not 0 < count < batch_max:
             return fetched
         await asyncio.sleep(linger)
         more = await self._kafka.getmany(*tps, timeout_ms=0, max_records=batch_max - count)

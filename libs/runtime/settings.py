@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     pool_size: int = Field(20, ge=4, le=100)
     lanes: int = Field(2, ge=1, le=12)
     fetch_wait_ms: int = Field(500, ge=1, le=5_000)
-    linger_ms: int = Field(2, ge=0, le=1_000)
+    linger_ms: int = Field(0, ge=0, le=1_000)
     batch_max: int = Field(100, ge=1, le=1000)
     relay_batch_max: int = Field(2_000, ge=1, le=10_000)
     outbox_rows_max: int = Field(100_000, ge=100, le=10_000_000)

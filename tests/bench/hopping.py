@@ -156,7 +156,7 @@ def prepared(ground: Ground, facts: dict[str, str]) -> Iterator[dict[str, Side]]
     token = ours.issuer.token("manager", "customer_manager", org="b1")
     notes, raw_notes = ground.home / "seen", ground.home / "seen-raw"
     url = ground.serve(ours, "application-1", "services.application.main:app")
-    ground.serve(ours, "rating-1", "tests.bench.reader:app", {"SEEN": str(notes), "LINGER_MS": "2"})
+    ground.serve(ours, "rating-1", "tests.bench.reader:app", {"SEEN": str(notes)})
     ground.begin("raw", __name__, str(raw_notes), env=bare.environment("rating", {"SEEN": ""}))
 
     async def is_ready() -> bool:

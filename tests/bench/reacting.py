@@ -156,7 +156,7 @@ def prepared(ground: Ground, facts: dict[str, str]) -> Iterator[dict[str, Side]]
     facts["business date"] = DAY
     yield {
         "bare": measured("bare", "bare_", {}),
-        "reaction": measured("reaction", "", {"LANES": "2", "LINGER_MS": "2"}),
+        "reaction": measured("reaction", "", {"LANES": "2"}),
         "bare_one_statement": measured("bare_one_statement", "bare_", {}),
     }
 
