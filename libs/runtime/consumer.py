@@ -191,7 +191,7 @@ class Consumer:
         return time.monotonic()
 
     async def _fetch(self, tps: Sequence[TopicPartition], timeout_ms: int) -> dict[TopicPartition, list[Any]]:
-        """What has come, and what comes within `LINGER_MS` more; usually what came during the batch before is enough."""
+        """What has come, and what comes within `LINGER_MS` more; what came during the last batch often suffices."""
         assert self._kafka is not None  # noqa: S101 - set by _session before it subscribes
         batch_max, linger = self.parts.settings.batch_max, self.parts.settings.linger_ms / 1000
         fetched: dict[TopicPartition, list[Any]] = await self._kafka.getmany(
