@@ -8,6 +8,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; exit; }; done; echo python3)
 BIN := .venv/bin
 READY := .venv/.ready
+# Where a shell sets it, each of some hundred processes would compile all the code anew; what is written is git-ignored.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo 'make demo    the whole platform on this machine, shown at work (ARGS=--once ends after the run;'

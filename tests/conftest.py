@@ -8,6 +8,7 @@ DATABASE_URL and KAFKA_BOOTSTRAP use servers that exist already; `kafka` is a re
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
@@ -25,6 +26,8 @@ from deploy.local import postgres
 from libs.runtime import migrate
 from libs.runtime.service import Service
 from tests.harness.bench import Bench
+
+gc.disable()  # until all is collected: what is made by then stays, and would be looked through again and again
 
 # How long an example takes says something of the machine, not of the rule.
 hypothesis.settings.register_profile("here", deadline=None)
@@ -64,6 +67,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first: two workers end together only when no long file is left for the end."""
     order = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0], len(order)))
+
+
+def pytest_collection_finish() -> None:
+    """What modules and tests are made of is never garbage."""
+    gc.enable()
+    gc.freeze()
 
 
 def named(url: str, database: str) -> str:

@@ -27,6 +27,8 @@ from deploy.local.process import Child, ChildFailed, User, clear_orphans, free_p
 NAME = "silverbear"
 """The superuser and the database."""
 
+# Rounds make a weak password costly to guess from the data folder; here that would be its owner, and all log in often.
+QUICK_LOGIN = {"scram_iterations": "1"}
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -37,6 +39,7 @@ SETTINGS = {
     "fsync": "on",
     "synchronous_commit": "on",
     "jit": "off",
+    **QUICK_LOGIN,
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_checkpoints": "off",
@@ -131,7 +134,8 @@ class Server:
         _give(password, self._user)
         access = ["--auth-host=scram-sha-256", "--auth-local=reject", f"--pwfile={password}"]
         tongue = ["--encoding=UTF8", "--no-locale"]
-        initdb = [str(self._bin / "initdb"), "-D", str(new), "-U", NAME, *access, *tongue]
+        login = [f"--set={key}={value}" for key, value in QUICK_LOGIN.items()]
+        initdb = [str(self._bin / "initdb"), "-D", str(new), "-U", NAME, *access, *tongue, *login]
         run(initdb, env=_env(), cwd=self._base, user=self._user)
         single = [str(self._bin / "postgres"), "--single", "-c", "exit_on_error=on", "-D", str(new), "postgres"]
         run(single, env=_env(), cwd=self._base, user=self._user, text=f"CREATE DATABASE {NAME};\n")

@@ -54,6 +54,8 @@ class Plan:
     each: int = EACH_DEFAULT
     faults: tuple[str, ...] = tuple(FAULTS)
     plant: str = ""
+    session_ms: int = 10_000
+    """After how long the brokers give a silent replica's partitions to others; most of a recovery is this wait."""
 
     @property
     def compared(self) -> bool:
@@ -130,7 +132,8 @@ def _run(
     prefix = f"{name}."
     asyncio.run(place_witness(admin_url))
     asyncio.run(create_topics(ground.brokers.bootstrap, prefix))
-    platform = Platform(ground, admin_url, prefix, replicas=replicas, extra={"PLANT": plant})
+    extra = {"PLANT": plant, "SESSION_TIMEOUT_MS": str(plan.session_ms)}
+    platform = Platform(ground, admin_url, prefix, replicas=replicas, extra=extra)
     try:
         platform.start()
         pace = Pace(wanted=len(faults), work=work)

@@ -16,6 +16,7 @@ SHORT = Plan(
     brokers=1,
     each=1,
     faults=("replica killed", "killed after acknowledgement", "killed before send", "database killed"),
+    session_ms=4_000,
 )
 
 

@@ -29,6 +29,12 @@ TARGET = "https://partner/hooks"
 HIS_OWN, ANOTHERS = "city-guarantee", "another-partner"
 
 
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long a worker may overlook its first endpoint is nothing that is asked here."""
+    monkeypatch.setattr(deliveries, "POLL_SECONDS", 0.1)
+
+
 class Receiver:
     """A partner's own machine: `script` maps an event's type to the answers it gives, 204 when there is none left."""
 
