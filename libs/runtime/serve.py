@@ -96,13 +96,6 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._app = app
 
-    async def startup(self, sockets: Any = None) -> None:
-        """Start; what stands by then lives as long as the process, and the collector need not look at it again."""
-        await super().startup(sockets)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(GARBAGE_OBJECTS)
-
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature is uvicorn's
         """Note the signal; uvicorn would raise it again at the very end, and the exit code would be the signal's."""
         self.force_exit = self.should_exit and sig == signal.SIGINT
@@ -131,13 +124,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     options = parser.parse_args(arguments)
-    gc.disable()  # a start makes much and drops nothing: to look for garbage meanwhile is a fifth of its time
+    gc.disable()  # what is imported stays: to look for garbage among it is a fifth of a start, and the pauses later
     try:
         app = import_from_string(options.app)
     except ImportFromStringError as error:
         print(f"{options.app}: {error}", file=sys.stderr)  # noqa: T201 - said before there is a log
         return 2
     gc.freeze()
+    gc.set_threshold(GARBAGE_OBJECTS)
     gc.enable()
     read_settings(*app.state.needs)
     config = uvicorn.Config(
