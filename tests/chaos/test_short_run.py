@@ -12,7 +12,7 @@ from tests.chaos.run import Plan, read_plan, run
 from tests.chaos.schedule import Pace, drawn
 
 SHORT = Plan(
-    lives=16,
+    lives=12,
     brokers=1,
     each=1,
     faults=("replica killed", "killed after acknowledgement", "killed before send", "database killed"),
