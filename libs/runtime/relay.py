@@ -1,9 +1,9 @@
 """The outbox relay: everything committed is published, in the order of its key, and nothing is forgotten.
 
-One active relay per service holds an advisory lock; the others stand by. A batch is sent pipelined and only what the
-broker acknowledged is deleted, so a crash in between sends twice and the readers' inbox drops the copy. A batch is on
-its way only when the one before is acknowledged; the database forgets that one, and reads the next if there is much to
-do, meanwhile. A row that the broker will never take is parked with its error, and later rows of its key wait behind it.
+One active relay per service holds an advisory lock; the others stand by. Only what the broker acknowledged is deleted,
+so a crash in between sends twice and the readers' inbox drops the copy. A batch is on its way only when the one before
+is acknowledged; the database forgets that one, and reads the next if there is much to do, meanwhile. A row that can
+never be sent is parked with its error, and later rows of its key wait behind it.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ class Relay:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
+        self._sender = Sender(parts)
         self._blocked: list[str] = []
         self._wake = asyncio.Event()
         self._closing = False
@@ -72,31 +73,34 @@ class Relay:
                     await self._publish(driver)
             except Exception as error:  # noqa: BLE001 - a relay outlives any one failure; rows stay in the outbox
                 attempt += 1
-                self.parts.telemetry.retried("relay")
-                self.parts.log.warning("relay_interrupted", error=fault(error))
-                await asyncio.sleep(backoff(attempt))
+                await self._interrupted(error, attempt)
+
+    async def _interrupted(self, error: Exception, attempt: int = 1) -> None:
+        """Say what failed, and wait a moment before it is tried again."""
+        self.parts.telemetry.retried("relay")
+        self.parts.log.warning("relay_interrupted", error=fault(error))
+        await asyncio.sleep(backoff(attempt))
 
     async def _lead(self, driver: Any) -> bool:
         return bool(await driver.fetchval("SELECT pg_try_advisory_lock(hashtext('relay:' || current_schema()))"))
 
     async def _publish(self, driver: Any) -> None:
-        sender = Sender(self.parts)
         try:
-            await sender.open()
+            await self._sender.open()
             while not self._closing:
                 await self._find_blocked(driver)
                 self._look_again = time.monotonic() + POLL_SECONDS
                 while time.monotonic() < self._look_again and not self._closing:
                     self._wake.clear()
-                    if not await self._batch(driver, sender):
+                    if not await self._batch(driver):
                         await woken(self._wake, seconds=POLL_SECONDS)
         finally:
-            await sender.close()
+            await self._sender.close()
 
     async def _find_blocked(self, driver: Any) -> None:
         self._blocked = [row["key"] for row in await driver.fetch("SELECT DISTINCT key FROM outbox WHERE error <> ''")]
 
-    async def _batch(self, driver: Any, sender: Sender) -> bool:
+    async def _batch(self, driver: Any) -> bool:
         """Publish one batch, and those that have come meanwhile; true when there may be more right now.
 
         Ids are not committed in their order, so what is under way is left out by name: nothing is passed over for good.
@@ -109,7 +113,7 @@ class Relay:
             following: Any
             # Both end before anything is judged: the connection is used by one at a time.
             sending, following = await asyncio.gather(
-                sender.deliver(rows), self._go_on(driver, acknowledged, rows), return_exceptions=True
+                self._sender.deliver(rows), self._go_on(driver, acknowledged, rows), return_exceptions=True
             )
             if isinstance(following, BaseException):
                 raise following
@@ -121,6 +125,8 @@ class Relay:
                 await self._park(driver, sending.unsendable)
                 if sending.failure is not None and not sending.sent:
                     raise sending.failure
+                if sending.failure is not None:
+                    await self._interrupted(sending.failure)
                 return True
             rows, acknowledged = following, sending
             if self._closing or time.monotonic() > self._look_again:

@@ -7,6 +7,7 @@ or refuses a batch as a whole; the rows of one that it refused are sent one by o
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import InvalidTopicError, MessageSizeTooLargeError, RecordTooLargeError, UnsupportedCodecError
+from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
 from opentelemetry.sdk.trace import Span
@@ -24,15 +25,17 @@ from libs.runtime.database import briefly
 from libs.runtime.traces import end
 from libs.runtime.wiring import Parts
 
-UNSENDABLE = (MessageSizeTooLargeError, RecordTooLargeError, InvalidTopicError, UnsupportedCodecError, ValueError)
-
+UNSENDABLE = (MessageSizeTooLargeError, RecordListTooLargeError)
+"""What the broker says of a batch that it will never take."""
 REQUEST_MS_MAX = 10_000
 """For the broker's acknowledgement of one request; then the batch is tried again."""
 REQUEST_BYTES_MAX = 1_048_576
-BATCH_BYTES = 262_144
+RECORD_BATCH_BYTES_MAX = 262_144
 """Of one batch, if more than one record is in it."""
+LANE_SECONDS_MAX = 5.0
+"""For the batches of one partition; what is left comes with the next rows, and the lead is kept meanwhile."""
 ERROR_CHARACTERS_MAX = 500
-KEYS_REMEMBERED = 20_000
+KEYS_REMEMBERED_MAX = 20_000
 
 _partitioner = DefaultPartitioner()
 
@@ -61,7 +64,7 @@ class _Batch:
 
 
 class Sender:
-    """The producer of one relay, made anew when a refused batch has left a gap in its sequence."""
+    """The producer of one relay, made anew when a batch that failed has left a gap in its sequence."""
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
@@ -80,8 +83,7 @@ class Sender:
                 acks="all",
                 enable_idempotence=True,
                 request_timeout_ms=REQUEST_MS_MAX,
-                max_request_size=REQUEST_BYTES_MAX,
-                max_batch_size=BATCH_BYTES,
+                max_batch_size=RECORD_BATCH_BYTES_MAX,
             )
             await self._producer.start()
         return self._producer
@@ -97,15 +99,12 @@ class Sender:
         producer = await self.open()
         outcome = Outcome()
         lanes: dict[tuple[str, int], list[Any]] = defaultdict(list)
-        for topic, of_topic in _by_topic(rows).items():
-            try:
-                partitions = len(await producer.partitions_for(self.parts.topic(topic)))
-            except UNSENDABLE as error:
-                firsts = {row["key"]: row["id"] for row in reversed(of_topic)}
-                outcome.unsendable |= dict.fromkeys(firsts.values(), _words(error))
-                continue
-            for row in of_topic:
-                lanes[topic, _partition_of(row["key"], partitions)].append(row)
+        partitions: dict[str, int] = {}
+        for row in rows:
+            topic = row["topic"]
+            if topic not in partitions:
+                partitions[topic] = len(await producer.partitions_for(self.parts.topic(topic)))
+            lanes[topic, _partition_of(row["key"], partitions[topic])].append(row)
         async with asyncio.TaskGroup() as group:
             for (topic, part), of_lane in lanes.items():
                 group.create_task(self._lane(producer, topic, part, of_lane, outcome))
@@ -116,6 +115,7 @@ class Sender:
         self, producer: AIOKafkaProducer, topic: str, part: int, rows: Sequence[Any], outcome: Outcome
     ) -> None:
         """Send the rows of one partition; a failure leaves the rest of them for later."""
+        late = time.monotonic() + LANE_SECONDS_MAX
         for batch in self._batches(producer, rows, outcome):
             failure: Exception | None = None
             try:
@@ -135,6 +135,8 @@ class Sender:
             outcome.sent += batch.ids
             outcome.count[topic] += len(batch.ids)
             outcome.reached[topic, part] = acknowledged.offset + len(batch.ids) - 1
+            if time.monotonic() > late:
+                return
 
     def _failed(self, batch: _Batch, failure: Exception, outcome: Outcome) -> None:
         self._spent = True
@@ -149,45 +151,45 @@ class Sender:
         """Batches as large as they may be; a row of a refused batch is one of its own."""
         stopped: set[str] = set()
         batch = _Batch(producer.create_batch())
+
+        def refuse(row: Any, error: Exception) -> None:
+            outcome.unsendable[row["id"]] = _words(error)
+            stopped.add(row["key"])
+
         for row in rows:
-            id_, key = row["id"], row["key"]
-            if key in stopped:
+            if row["key"] in stopped:
                 continue
-            headers = from_json(row["headers"])
-            span = self.parts.telemetry.sending(headers)
-            record = {
-                "key": key.encode(),
-                "value": row["payload"],
-                "headers": [(name, value.encode()) for name, value in headers.items()],
-                "timestamp": None,
-            }
-            alone = id_ in self._singly or (batch.ids and batch.ids[0] in self._singly)
+            try:
+                record, span = self._record(row)
+            except Exception as error:  # noqa: BLE001 - whatever cannot be told parks alone, and others go on
+                refuse(row, error)
+                continue
+            alone = row["id"] in self._singly or (batch.ids and batch.ids[0] in self._singly)
             if batch.ids and (alone or batch.builder.append(**record) is None):
                 yield batch
                 batch = _Batch(producer.create_batch())
             if not batch.ids:
                 batch.builder.append(**record)  # an empty batch takes any record
                 if (size := batch.builder.size()) > REQUEST_BYTES_MAX:
-                    error = MessageSizeTooLargeError(f"{size} bytes; at most {REQUEST_BYTES_MAX}")
-                    end(span, error)
-                    outcome.unsendable[id_] = _words(error)
-                    stopped.add(key)
+                    refused = MessageSizeTooLargeError(f"{size} bytes; at most {REQUEST_BYTES_MAX}")
+                    end(span, refused)
+                    refuse(row, refused)
                     batch = _Batch(producer.create_batch())
                     continue
-            batch.ids.append(id_)
+            batch.ids.append(row["id"])
             batch.spans.append(span)
         if batch.ids:
             yield batch
 
+    def _record(self, row: Any) -> tuple[dict[str, Any], Span | None]:
+        """What goes into a batch for a row, and its span if there is one."""
+        headers = from_json(row["headers"])
+        span = self.parts.telemetry.sending(headers)
+        encoded = [(name, value.encode()) for name, value in headers.items()]
+        return {"key": row["key"].encode(), "value": row["payload"], "headers": encoded, "timestamp": None}, span
 
-def _by_topic(rows: Sequence[Any]) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = defaultdict(list)
-    for row in rows:
-        found[row["topic"]].append(row)
-    return found
 
-
-@lru_cache(KEYS_REMEMBERED)
+@lru_cache(KEYS_REMEMBERED_MAX)
 def _partition_of(key: str, partitions: int) -> int:
     """The partition of a key, by the hash that every Kafka client uses."""
     every = list(range(partitions))

@@ -51,7 +51,7 @@ With one a turn a busy loop accepts more slowly than callers come; the kernel th
 for seconds where they should be told at once to come back later.
 """
 
-GARBAGE_OBJECTS = 10_000
+GARBAGE_OBJECTS_MAX = 10_000
 """New objects between two looks for garbage in circles; Python's own 700 is one look for every other request."""
 
 
@@ -131,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{options.app}: {error}", file=sys.stderr)  # noqa: T201 - said before there is a log
         return 2
     gc.freeze()
-    gc.set_threshold(GARBAGE_OBJECTS)
+    gc.set_threshold(GARBAGE_OBJECTS_MAX)
     gc.enable()
     read_settings(*app.state.needs)
     config = uvicorn.Config(

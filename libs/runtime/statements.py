@@ -50,7 +50,7 @@ _PARAMETER = re.compile(r"\$(\d+)")
 def together(parts: tuple[str, ...]) -> str:
     """One statement for several, each with parameters of its own from $1 on; they follow in the same order.
 
-    The parts touch different tables and see none of each other's rows.
+    The parts touch different rows and see nothing of each other's.
     """
     shifted, at = [], 0
     for part in parts:
