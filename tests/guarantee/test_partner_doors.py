@@ -183,7 +183,11 @@ async def test_a_claim_is_accepted_paid_to_the_cent_and_recovered_on_by_the_part
     assert (await own.on_claim(ONE, "payments", amount=money("80000.00"), receipt="R")).json()["code"] == "claim_paid"
     assert (await own.post(recoveries, recovery)).json()["shared"] == money("1000.00")
     assert (await own.post(recoveries, recovery)).json()["code"] == "receipt_counted"
-    assert (await b.names())[-4:] == ["claim.filed", "claim.accepted", "claim.paid", "recovery.shared"]
+    beyond = (await own.post(recoveries, {**recovery, "amount": money("99000.01"), "receipt": "A-2"})).json()
+    assert (beyond["code"], beyond["left"]) == ("recovery_over_loss", "99000.00 CNY")
+    rest = await own.post(recoveries, {**recovery, "amount": money("99000.00"), "receipt": "A-2"})
+    assert rest.json()["shared"] == money("100000.00")
+    assert (await b.names())[-4:] == ["claim.accepted", "claim.paid", "recovery.shared", "recovery.shared"]
     assert await b.calls() == []
 
 

@@ -44,7 +44,8 @@ async def share_or_hold_recovery(tx: Tx, event: RecoveryReceived) -> None:
 async def report_recovery(tx: Tx, facility_id: str, loan_id: str, amount: Money, receipt: str) -> CoveredLoan:
     """The partner recovered money after it paid: shared like any recovery.
 
-    Raises Refused before it paid, for a receipt twice, and where it does not lead recovery.
+    Raises Refused before it paid, for a receipt twice, where it does not lead recovery, and for more than is left of
+    the loss, which would be the borrower's.
     """
     loan = await known_loan(tx, facility_id, loan_id)
     paid = rules.claim_paid(await tx.of(CLAIMS, facility_id), loan_id)
@@ -54,6 +55,8 @@ async def report_recovery(tx: Tx, facility_id: str, loan_id: str, amount: Money,
         raise Refused("receipt_counted", f"{receipt} was reported before")
     if amount.currency != loan.currency:
         raise Invalid("currency_mismatch", f"{loan_id} is in {loan.currency}")
+    if amount > (left := paid.loss - loan.shared):
+        raise Refused("recovery_over_loss", f"{amount} is more than is left of the loss on {loan_id}", left=str(left))
     demanded = await tx.find(PROOFS, f"{loan_id}/{DEMANDED}") is not None
     check_lead(await terms_of(tx, await known_cover(tx, facility_id)), demanded=demanded)
     return await _share_out(tx, replace(loan, reported=(*loan.reported, receipt)), paid, amount)
