@@ -68,6 +68,7 @@ class Relay:
                 async with self.parts.bell.heard("outbox", self._wake) as driver:
                     attempt = 0
                     await driver.execute(f"SET idle_session_timeout = '{IDLE_SECONDS_MAX}s'")
+                    await driver.execute("SET synchronous_commit = off")  # a lost delete is sent once more, no less
                     while not self._closing and not await self._lead(driver):
                         await asyncio.sleep(STANDBY_SECONDS)
                     await self._publish(driver)
