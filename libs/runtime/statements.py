@@ -54,7 +54,7 @@ def together(parts: tuple[str, ...]) -> str:
     """
     shifted, at = [], 0
     for part in parts:
-        shifted.append(_PARAMETER.sub(lambda found, by=at: f"${int(found[1]) + by}", part))  # type: ignore[misc]
+        shifted.append(_PARAMETER.sub(lambda found, by=at: f"${int(found[1]) + by}", part))  # type: ignore[misc]  # a lambda's default
         at += len(set(_PARAMETER.findall(part)))
     *beside, last = shifted
     head = ", ".join(f"part_{number} AS ({text})" for number, text in enumerate(beside))

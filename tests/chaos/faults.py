@@ -165,10 +165,10 @@ def cut(links: Callable[[Conductor], list[Link]]) -> Fault:
         chosen, proxy = links(conductor), conductor.platform.ground.proxy
         struck = time.monotonic()
         for link in chosen:
-            proxy.do(lambda link=link: link.silence(silent=True) if turn % 2 else link.cut(refusing=True))  # type: ignore[misc]
+            proxy.do(lambda link=link: link.silence(silent=True) if turn % 2 else link.cut(refusing=True))  # type: ignore[misc]  # a lambda's default
         await asyncio.sleep(SILENT_SECONDS if turn % 2 else CUT_SECONDS)
         for link in chosen:
-            proxy.do(lambda link=link: link.silence(silent=False) if turn % 2 else link.cut(refusing=False))  # type: ignore[misc]
+            proxy.do(lambda link=link: link.silence(silent=False) if turn % 2 else link.cut(refusing=False))  # type: ignore[misc]  # a lambda's default
         return struck
 
     cut_off.__doc__ = cut.__doc__
@@ -181,7 +181,7 @@ def half_open(links: Callable[[Conductor], list[Link]]) -> Fault:
     async def in_the_dark(conductor: Conductor, turn: int) -> float:
         struck = time.monotonic()
         for link in links(conductor):
-            conductor.platform.ground.proxy.do(lambda link=link: link.half_open(to_client=turn % 2 == 0))  # type: ignore[misc]
+            conductor.platform.ground.proxy.do(lambda link=link: link.half_open(to_client=turn % 2 == 0))  # type: ignore[misc]  # a lambda's default
         await asyncio.sleep(SILENT_SECONDS)  # what goes into the dark has to be noticed first
         return struck
 

@@ -39,14 +39,14 @@ def set_clock_off(seconds: float) -> None:
         """The wall clock as this replica sees it."""
 
         @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]  # the wrong clock, as planted
             return datetime.now(tz) + timedelta(seconds=seconds)
 
     time.time = lambda: real() + seconds
     time.time_ns = lambda: real_ns() + int(seconds * 1e9)
     from libs.runtime import tx  # noqa: PLC0415 - only now may its users see the clock
 
-    tx.datetime = Off  # type: ignore[misc]
+    tx.datetime = Off  # type: ignore[misc]  # planted
 
 
 def main() -> None:

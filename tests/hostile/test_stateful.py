@@ -158,7 +158,7 @@ class Walk(Attack):
         )
         for number in range(scenarios):
             machine = machines[number % len(machines)]
-            self.least, machine._hypothesis_internal_use_seed = True, number  # type: ignore[attr-defined]
+            self.least, machine._hypothesis_internal_use_seed = True, number  # type: ignore[attr-defined]  # Hypothesis does not tell it
             machine.run(settings=settings)
 
 

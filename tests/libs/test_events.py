@@ -71,7 +71,7 @@ def test_an_event_survives_its_json_and_fits_its_schema(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.type)
 def test_an_event_is_frozen_slotted_named_by_keyword_and_explained(kind: Kind) -> None:
-    params = kind.body.__dataclass_params__  # type: ignore[attr-defined]
+    params = kind.body.__dataclass_params__  # type: ignore[attr-defined]  # every body is a dataclass
     assert params.frozen
     assert hasattr(kind.body, "__slots__")
     assert all(field.kw_only for field in dataclasses.fields(kind.body))

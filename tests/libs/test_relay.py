@@ -169,7 +169,7 @@ async def test_a_leader_that_is_frozen_loses_its_lead(
             return False
 
         leader = relay.Relay(frozen.parts)
-        leader._batch = freeze  # type: ignore[method-assign]
+        leader._batch = freeze  # type: ignore[method-assign]  # planted: it hangs
         task = asyncio.create_task(leader.run())
         await asyncio.wait_for(stuck.wait(), 15)
         other.relay()

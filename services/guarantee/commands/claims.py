@@ -333,6 +333,6 @@ async def _end_claim(tx: Tx, claim: Claim) -> None:
             loan, event = share(loan, claim, cover, agreement, amount)
             tx.publish(event)
             parts = event.parts
-            await note(tx, agreement, lambda record, parts=parts: with_recovery(record, parts))  # type: ignore[misc]
+            await note(tx, agreement, lambda record, parts=parts: with_recovery(record, parts))  # type: ignore[misc]  # a lambda's default
     tx.put(LOANS, loan)
     await release_when_over(tx, cover)
