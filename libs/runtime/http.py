@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import asyncpg  # type: ignore[import-untyped]  # ships no types
-from fastapi import Depends, Header, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from fastapi import Depends, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
 from libs.kernel.errors import Invalid, NotAllowed, Refused, Rejection
@@ -19,6 +19,7 @@ from libs.runtime import answers
 from libs.runtime.auth import ACTING_FOR, Caller, Unauthenticated
 from libs.runtime.certificates import thumbprint_of
 from libs.runtime.keyring import Keyring
+from libs.runtime.openapi import header, reads_headers
 from libs.runtime.problems import MEDIA_TYPE, problem, problem_body
 from libs.runtime.rates import TooMany
 from libs.runtime.telemetry import standing_at
@@ -318,29 +319,20 @@ class CommandDoor(RequestDoor):
         return body
 
 
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        description=(
-            "Needed: without it the answer is 400 `idempotency_key_invalid`. Chosen by the caller, who puts no personal"
-            " data into it: a repeat of the same request gets the first answer again, the same key with another is a"
-            " 422 `idempotency_key_reused`."
-        ),
-    ),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": KEY_CHARACTERS_MAX}),
-]
-IfMatch = Annotated[
-    str | None,
-    Header(
-        alias="If-Match",
-        description=(
-            "The ETag of what the caller saw at this service; 412 `precondition_failed` when it has changed since."
-            " A command that replaces what is there answers 428 `if_match_needed` without it."
-        ),
-    ),
-    WithJsonSchema({"type": "string"}),
-]
+IDEMPOTENCY_KEY = header(
+    "Idempotency-Key",
+    "Needed: without it the answer is 400 `idempotency_key_invalid`. Chosen by the caller, who puts no personal data"
+    " into it: a repeat of the same request gets the first answer again, the same key with another is a 422"
+    " `idempotency_key_reused`.",
+    required=True,
+    minLength=1,
+    maxLength=KEY_CHARACTERS_MAX,
+)
+IF_MATCH = header(
+    "If-Match",
+    "The ETag of what the caller saw at this service; 412 `precondition_failed` when it has changed since. A command"
+    " that replaces what is there answers 428 `if_match_needed` without it.",
+)
 
 
 async def caller_of(request: Request) -> Caller:
@@ -359,9 +351,8 @@ async def caller_of(request: Request) -> Caller:
     return caller
 
 
-# The headers are declared for the interface's document only; `execute` reads and judges them, because a bad one is a
-# problem of its own and no fault of the body.
-async def _door(request: Request, _key: IdempotencyKey = None, _match: IfMatch = None) -> CommandDoor:
+@reads_headers(IDEMPOTENCY_KEY, IF_MATCH)  # `execute` judges them: a bad one is a problem of its own
+async def _door(request: Request) -> CommandDoor:
     return CommandDoor(request, await caller_of(request))
 
 

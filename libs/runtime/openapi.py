@@ -1,11 +1,14 @@
 """What an interface's document says beyond its routes: problems, tokens, the headers that doors read and set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from starlette.routing import Mount, Route
 
 from libs.runtime.problems import MEDIA_TYPE, TITLES, Problem
 
@@ -25,6 +28,30 @@ _PARTNERS = {
     "RateLimit-Reset": {"description": "In how many seconds the next minute begins.", **_TEXT},
 }
 _READS = {"ETag": {"description": "The version of what is shown.", **_TEXT}}
+
+
+Dependency = TypeVar("Dependency", bound=Callable[..., Any])
+_HEADERS: dict[Any, Sequence[dict[str, Any]]] = {}
+"""What each dependency reads of a request's headers."""
+
+
+def header(name: str, description: str, *, required: bool = False, **schema: Any) -> dict[str, Any]:
+    """A header that a door reads, as a document names it; its value is a text, with these bounds."""
+    told = {"type": "string", **schema, "title": name}
+    return {"name": name, "in": "header", "required": required, "schema": told, "description": description}
+
+
+def reads_headers(*headers: dict[str, Any]) -> Callable[[Dependency], Dependency]:
+    """Have the document name the headers that a dependency reads by itself.
+
+    As parameters of the dependency FastAPI would look them up and validate them for every request, for nothing.
+    """
+
+    def remember(dependency: Dependency) -> Dependency:
+        _HEADERS[dependency] = headers
+        return dependency
+
+    return remember
 
 
 def by_scope(scope: str) -> dict[str, Any]:
@@ -52,6 +79,19 @@ class Interface(FastAPI):
 
     links: Links = MappingProxyType({})
 
+    def open(self, router: APIRouter) -> None:
+        """Let callers in by the doors of a router.
+
+        Its routes are taken over one by one: in a router that is included FastAPI looks for each route twice, at
+        several times the cost.
+        """
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                route.responses = {**PROBLEMS, **route.responses}
+            elif not isinstance(route, (Route, Mount)):
+                raise TypeError(f"{route} is not a route: hand over each router by itself")
+            self.router.routes.append(route)
+
     def openapi(self) -> dict[str, Any]:
         """The document, put together once."""
         if self.openapi_schema is None:
@@ -61,11 +101,26 @@ class Interface(FastAPI):
             for name, schema in components["schemas"].items():
                 schema["title"] = name  # pages with different rows are all called Page: generated code would take one
             components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+            for route in self.routes:
+                if isinstance(route, APIRoute) and route.include_in_schema:
+                    _name_headers(document["paths"][route.path_format], route)
             for path, methods in document["paths"].items():
                 for operation in methods.values():
                     _tell(path, operation)
             _link(document["paths"], self.links)
         return super().openapi()
+
+
+def _name_headers(methods: dict[str, Any], route: APIRoute) -> None:
+    headers = [told for dependency in _dependencies(route.dependant) for told in _HEADERS.get(dependency, ())]
+    for method in sorted(route.methods or ()) if headers else ():
+        methods[method.lower()].setdefault("parameters", []).extend(headers)
+
+
+def _dependencies(dependant: Dependant) -> Iterator[Any]:
+    for needed in dependant.dependencies:
+        yield needed.call
+        yield from _dependencies(needed)
 
 
 def _tell(path: str, operation: dict[str, Any]) -> None:
@@ -77,7 +132,6 @@ def _tell(path: str, operation: dict[str, Any]) -> None:
     if operation.get("security", [{}])[0].get("bearer"):
         _set_headers(responses, _PARTNERS)
     if "Idempotency-Key" in told:
-        told["Idempotency-Key"]["required"] = True
         responses |= {str(status): {"description": TITLES[status], "content": _PROBLEM} for status in (412, 428)}
         _set_headers(responses, _COMMANDS)
     if "If-None-Match" in told:

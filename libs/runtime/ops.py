@@ -12,7 +12,8 @@ from libs.kernel.errors import Invalid, Refused, Rejection
 from libs.runtime import failed_calls, parking
 from libs.runtime.database import borrowed, is_transient, is_unstorable
 from libs.runtime.gate import AT_ONCE
-from libs.runtime.http import CommandDoor, IdempotencyKey, RequestDoor, caller_of
+from libs.runtime.http import IDEMPOTENCY_KEY, CommandDoor, RequestDoor, caller_of
+from libs.runtime.openapi import reads_headers
 from libs.runtime.paging import PAGE_ROWS, Cursor, Limit, Page, after, page
 from libs.runtime.problems import problem
 from libs.runtime.wiring import Parts
@@ -32,7 +33,8 @@ async def _operator(request: Request) -> RequestDoor:
     return door
 
 
-async def _ordering(request: Request, _key: IdempotencyKey = None) -> CommandDoor:
+@reads_headers(IDEMPOTENCY_KEY)
+async def _ordering(request: Request) -> CommandDoor:
     """What operators may change does no harm twice: what was applied or discarded is not there a second time."""
     door = CommandDoor(request, await caller_of(request))
     door.require("operator")

@@ -10,7 +10,8 @@ from fastapi import Depends, Request
 
 from libs.kernel.errors import Invalid, NotAllowed, Rejection
 from libs.runtime.auth import PARTNER, Caller
-from libs.runtime.http import CommandDoor, IdempotencyKey, IfMatch, caller_of
+from libs.runtime.http import IDEMPOTENCY_KEY, IF_MATCH, CommandDoor, caller_of
+from libs.runtime.openapi import reads_headers
 
 Row = TypeVar("Row")
 
@@ -77,7 +78,8 @@ async def each_row(rows: Sequence[Row], act: Callable[[Row], Awaitable[object]])
     return BulkResult(done=len(results) - failed, failed=failed, rows=tuple(results))
 
 
-async def _door(request: Request, _key: IdempotencyKey = None, _match: IfMatch = None) -> PartnerCommandDoor:
+@reads_headers(IDEMPOTENCY_KEY, IF_MATCH)
+async def _door(request: Request) -> PartnerCommandDoor:
     return PartnerCommandDoor(request, await caller_of(request))
 
 

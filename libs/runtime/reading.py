@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Query, Request, Response
-from pydantic import WithJsonSchema
+from fastapi import Depends, Query, Request, Response
 from pydantic_core import to_json
 
 from libs.kernel.errors import NotFound
 from libs.runtime.auth import Caller
 from libs.runtime.http import Command, RequestDoor, caller_of, etag, matches
+from libs.runtime.openapi import header, reads_headers
 from libs.runtime.parties import require_party
 from libs.runtime.tx import Tx, Unit
 
@@ -101,18 +101,16 @@ AfterEvent = Annotated[
         ),
     ),
 ]
-IfNoneMatch = Annotated[
-    str | None,
-    Header(alias="If-None-Match", description="The ETag of what the caller has seen: 304 when nothing has changed."),
-    WithJsonSchema({"type": "string"}),
-]
+_IF_NONE_MATCH = header("If-None-Match", "The ETag of what the caller has seen: 304 when nothing has changed.")
 
 
-async def _reading(request: Request, after_event: AfterEvent = "", _seen: IfNoneMatch = None) -> ReadingDoor:
+@reads_headers(_IF_NONE_MATCH)
+async def _reading(request: Request, after_event: AfterEvent = "") -> ReadingDoor:
     return ReadingDoor(request, await caller_of(request), after_event)
 
 
-async def _partner(request: Request, after_event: AfterEvent = "", _seen: IfNoneMatch = None) -> PartnerDoor:
+@reads_headers(_IF_NONE_MATCH)
+async def _partner(request: Request, after_event: AfterEvent = "") -> PartnerDoor:
     return PartnerDoor(request, await caller_of(request), after_event)
 
 

@@ -19,7 +19,7 @@ from libs.runtime.gate import BodyLimit, Gate
 from libs.runtime.janitor import Janitor
 from libs.runtime.keyring import Keyring
 from libs.runtime.metrics import router as metrics_router
-from libs.runtime.openapi import PROBLEMS, Interface, Links
+from libs.runtime.openapi import Interface, Links
 from libs.runtime.ops import router as ops_router
 from libs.runtime.policies import PolicyBook, read_profile
 from libs.runtime.problems import install
@@ -70,7 +70,6 @@ class Service:
             title=f"Silverbear {name}",
             version="1",
             lifespan=self._lifespan,
-            responses=PROBLEMS,
             redirect_slashes=False,  # a path either is a door or is not; nobody is sent to a host of his own naming
         )
         self.app.state.needs = self.needs
@@ -79,10 +78,8 @@ class Service:
         self.app.add_middleware(Gate)
         self.app.add_middleware(Watch)
         install(self.app)
-        self.app.include_router(ops_router)
-        self.app.include_router(metrics_router)
-        for router in routers:
-            self.app.include_router(router)
+        for router in (ops_router, metrics_router, *routers):
+            self.app.open(router)
 
     def parts(self, settings: Settings) -> Parts:
         """The live parts of one process of this service; the caller closes them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from libs.runtime.service import Service
 from services.console import store
-from services.console.api import router
+from services.console.api import ROUTERS
 from services.console.reactions import REACTIONS, READS
 
 service = Service(
@@ -14,6 +14,6 @@ service = Service(
     reactions=REACTIONS,
     timers={},
     partners={},
-    routers=(router,),
+    routers=ROUTERS,
 )
 app = service.app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from libs.runtime.service import Service
 from services.guarantee import store
-from services.guarantee.api import router
+from services.guarantee.api import ROUTERS
 from services.guarantee.api.drops import Drops
 from services.guarantee.api.links import LINKS
 from services.guarantee.commands.ledger import enter_event
@@ -20,7 +20,7 @@ service: Service = Service(
     reactions=REACTIONS,
     timers=TIMERS,
     partners=PARTNERS,
-    routers=(router,),
+    routers=ROUTERS,
     needs=("keyring_path",),
     callers=(Deliverer, lambda parts: Drops(parts, service.app)),
     links=LINKS,

@@ -10,10 +10,13 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
 
 from libs.events.application import ReferralReceived
 from libs.kernel.errors import Refused
 from libs.kernel.money import Money
+from libs.runtime.openapi import REFUSALS, Interface
 from libs.runtime.tx import Cause, Tx
 from tests.harness.bench import Bench
 from tests.harness.toy import MENDED, THING, Part, Thing, referral
@@ -347,3 +350,20 @@ async def test_the_status_shows_what_is_in_flight(toy_bench: Make) -> None:
         assert status["parked"] == {"parked": 1, "waiting": 0}
         assert status["positions"] == {"application": {"0": 2}}
         assert status["reads"] == ["application"]
+
+
+def test_a_router_is_opened_by_its_own_routes() -> None:
+    """In a router inside another FastAPI would look for each route twice."""
+    inner, outer = APIRouter(), APIRouter()
+
+    @inner.get("/v1/things")
+    async def things() -> str:
+        return ""
+
+    outer.include_router(inner)
+    with pytest.raises(TypeError, match="hand over each router by itself"):
+        Interface().open(outer)
+    interface = Interface()
+    interface.open(inner)
+    assert [route.path for route in interface.routes if isinstance(route, APIRoute)] == ["/v1/things"]
+    assert set(interface.openapi()["paths"]["/v1/things"]["get"]["responses"]) == {"200", *map(str, REFUSALS)}

@@ -1,7 +1,5 @@
 """Guarantee's door for people and systems: bodies are checked here, decided in the commands."""
 
-from fastapi import APIRouter
-
 from services.guarantee.api import (
     agreements,
     changes,
@@ -18,17 +16,18 @@ from services.guarantee.api import (
     webhooks,
 )
 
-router = APIRouter()
-router.include_router(agreements.router)
-router.include_router(facilities.router)
-router.include_router(partners.router)
-router.include_router(undertakings.router)
-router.include_router(changes.router)
-router.include_router(packs.router)
-router.include_router(portfolio.router)
-router.include_router(statements.router)
-router.include_router(recovery.router)
-router.include_router(defence.router)
-router.include_router(runway.router)
-router.include_router(webhooks.router)
-router.include_router(connections.router)
+ROUTERS = (
+    agreements.router,
+    facilities.router,
+    partners.router,
+    undertakings.router,
+    changes.router,
+    packs.router,
+    portfolio.router,
+    statements.router,
+    recovery.router,
+    defence.router,
+    runway.router,
+    webhooks.router,
+    connections.router,
+)
