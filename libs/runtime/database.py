@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]  # ships no types
-from sqlalchemy import event
+from sqlalchemy import PoolProxiedConnection, event
 from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -64,13 +64,21 @@ def _refuse_dead(dbapi: Any, _record: Any, _proxy: Any) -> None:
         raise InvalidatePoolError
 
 
+async def _lend(engine: AsyncEngine) -> PoolProxiedConnection:
+    """A connection of the pool. Why there is none is told in the driver's words, as everything is from then on."""
+    try:
+        return await engine.raw_connection()
+    except engine.dialect.loaded_dbapi.Error as error:
+        raise error.__cause__ or error from None
+
+
 @asynccontextmanager
 async def borrowed(engine: AsyncEngine) -> AsyncIterator[Any]:
     """A bare asyncpg connection of the engine's pool, each statement its own transaction.
 
     The driver itself halves the cost of a statement, and the pool alone that of having a connection.
     """
-    lent = await engine.raw_connection()
+    lent = await _lend(engine)
     driver: Any = lent.driver_connection
     try:
         yield driver
@@ -160,7 +168,7 @@ async def listening(engine: AsyncEngine, channel: str, wake: asyncio.Event) -> A
     Each statement is its own transaction. The connection is closed at the end, never reused: a session's locks and
     listeners end with it.
     """
-    lent = await engine.raw_connection()
+    lent = await _lend(engine)
     driver: Any = lent.driver_connection
     try:
         schema = await driver.fetchval("SELECT current_schema()")

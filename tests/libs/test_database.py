@@ -10,13 +10,15 @@ from datetime import date
 import asyncpg
 import pytest
 
-from libs.runtime.database import is_transient
+from libs.runtime.database import borrowed, is_transient, listening, open_engine, transaction
 from libs.runtime.tx import Cause, Tx
 from tests.harness.bench import Bench
 from tests.harness.live import until
 from tests.harness.toy import note
 
 DAY = date(2026, 1, 5)
+SSL_REQUEST = (80877103).to_bytes(4)
+"""What a client asks first: whether the line can be sealed."""
 Make = Callable[..., Bench]
 
 
@@ -52,6 +54,24 @@ async def test_a_transaction_cancelled_at_any_moment_leaves_no_connection_inside
         await bench.parts.engine.dispose()  # what was never committed is gone now
         names = "".join((await bench.dump())["tally"])
         assert [steps for steps in range(40) if f'"after {steps}"' not in names] == []
+
+
+async def test_a_database_that_is_starting_up_is_asked_again() -> None:
+    async def refuse(heard: asyncio.StreamReader, said: asyncio.StreamWriter) -> None:
+        if (await heard.readexactly(8)).endswith(SSL_REQUEST):
+            said.write(b"N")
+            await heard.readexactly(8)
+        told = b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0"
+        said.write(b"E" + (len(told) + 4).to_bytes(4) + told)
+        said.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        engine = open_engine(f"postgresql://a:b@127.0.0.1:{port}/c", schema="rating", pool_size=1)
+        for lend in (borrowed(engine), transaction(engine), listening(engine, "outbox", asyncio.Event())):
+            with pytest.raises(asyncpg.CannotConnectNowError) as found:
+                await lend.__aenter__()
+            assert is_transient(found.value)
 
 
 @pytest.mark.parametrize(
