@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -28,12 +28,14 @@ class Bell:
         self._engine = engine
         self._near: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._rung: set[str] = set()
+        self._ours: set[str] = set()
         self._telling: asyncio.Task[None] | None = None
 
     def ring(self, channels: Iterable[str]) -> None:
         """Something was committed that the listeners of these channels wait for."""
         for channel in channels:
-            self._rung.add(channel)
+            if channel not in self._ours:
+                self._rung.add(channel)
             for wake in self._near[channel]:
                 wake.set()
         if self._rung and (self._telling is None or self._telling.done()):
@@ -48,6 +50,15 @@ class Bell:
                 yield driver
             finally:
                 self._near[channel].discard(wake)
+
+    @contextmanager
+    def leading(self, channel: str) -> Iterator[None]:
+        """Whoever acts on `channel` is in this process alone, for now: what is rung here is told to no other."""
+        self._ours.add(channel)
+        try:
+            yield
+        finally:
+            self._ours.discard(channel)
 
     async def close(self) -> None:
         """Let the last ring be heard, for a moment at most."""

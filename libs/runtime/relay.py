@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from libs.runtime.database import backoff, woken
@@ -27,20 +28,20 @@ POLL_SECONDS = 1.0
 BATCH_BYTES_MAX = 8_388_608
 """Of payloads read at once, and at least one."""
 
-_READ_SQL = """
+# One statement forgets what was acknowledged, notes how far each partition came, and reads what is next.
+_TURN_SQL = """
+WITH gone AS (DELETE FROM outbox WHERE id = ANY($1)), reached AS (
+    INSERT INTO published (topic, part, "offset")
+    SELECT topic, part, "offset" FROM jsonb_to_recordset($2::jsonb) AS p(topic text, part int, "offset" bigint)
+    ON CONFLICT (topic, part) DO UPDATE SET "offset" = GREATEST(published."offset", excluded."offset")
+)
 SELECT id, key, topic, convert_to(headers::text, 'UTF8') AS headers, convert_to(payload, 'UTF8') AS payload FROM (
     SELECT *, sum(octet_length(payload)) OVER (ORDER BY id) - octet_length(payload) AS ahead FROM (
         SELECT id, key, topic, headers, payload FROM outbox
-        WHERE error = '' AND key NOT IN (SELECT unnest($1::text[])) AND id NOT IN (SELECT unnest($4::bigint[]))
-        ORDER BY id LIMIT $2
+        WHERE error = '' AND id NOT IN (SELECT unnest($1 || $3::bigint[])) AND key NOT IN (SELECT unnest($4::text[]))
+        ORDER BY id LIMIT $5
     ) next_ones
-) counted WHERE ahead < $3 ORDER BY id
-"""
-_DONE_SQL = """
-WITH gone AS (DELETE FROM outbox WHERE id = ANY($1))
-INSERT INTO published (topic, part, "offset")
-SELECT topic, part, "offset" FROM jsonb_to_recordset($2::jsonb) AS p(topic text, part int, "offset" bigint)
-ON CONFLICT (topic, part) DO UPDATE SET "offset" = GREATEST(published."offset", excluded."offset")
+) counted WHERE ahead < $6 ORDER BY id
 """
 
 
@@ -71,7 +72,8 @@ class Relay:
                     await driver.execute("SET synchronous_commit = off")  # a lost delete is sent once more, no less
                     while not self._closing and not await self._lead(driver):
                         await asyncio.sleep(STANDBY_SECONDS)
-                    await self._publish(driver)
+                    with self.parts.bell.leading("outbox"):
+                        await self._publish(driver)
             except Exception as error:  # noqa: BLE001 - a relay outlives any one failure; rows stay in the outbox
                 attempt += 1
                 await self._interrupted(error, attempt)
@@ -106,8 +108,8 @@ class Relay:
 
         Ids are not committed in their order, so what is under way is left out by name: nothing is passed over for good.
         """
-        rows: Any = await self._read(driver, [])
         acknowledged = Outcome()
+        rows: Any = await self._turn(driver, acknowledged)
         while rows:
             reach("relay.before_send", self.parts.settings.fault)
             sending: Outcome | BaseException
@@ -122,7 +124,7 @@ class Relay:
                 raise sending
             reach("relay.after_ack", self.parts.settings.fault)
             if len(sending.sent) < len(rows):
-                await self._forget(driver, sending)
+                await self._turn(driver, sending, read=False)
                 await self._park(driver, sending.unsendable)
                 if sending.failure is not None and not sending.sent:
                     raise sending.failure
@@ -134,30 +136,26 @@ class Relay:
                 break
             if not rows and self._wake.is_set():
                 self._wake.clear()
-                rows = await self._read(driver, acknowledged.sent)
-        await self._forget(driver, acknowledged)
+                rows, acknowledged = await self._turn(driver, acknowledged), Outcome()
+        await self._turn(driver, acknowledged, read=False)
         return bool(rows)
 
     async def _go_on(self, driver: Any, acknowledged: Outcome, under_way: Any) -> Any:
         """Forget the batch before the one under way, and read the one behind it where that one was full."""
-        await self._forget(driver, acknowledged)
         large = sum(len(row["payload"]) for row in under_way) >= BATCH_BYTES_MAX
-        if not large and len(under_way) < self.parts.settings.relay_batch_max:
+        full = large or len(under_way) >= self.parts.settings.relay_batch_max
+        return await self._turn(driver, acknowledged, [row["id"] for row in under_way], read=full)
+
+    async def _turn(self, driver: Any, done: Outcome, under_way: Sequence[int] = (), *, read: bool = True) -> Any:
+        """Forget what was acknowledged, note how far each partition came, and read what is next, in one statement."""
+        if not done.sent and not read:
             return []
-        return await self._read(driver, [row["id"] for row in under_way])
-
-    async def _read(self, driver: Any, under_way: list[int]) -> Any:
-        limits = (self.parts.settings.relay_batch_max, BATCH_BYTES_MAX)
-        return await driver.fetch(_READ_SQL, self._blocked, *limits, under_way)
-
-    async def _forget(self, driver: Any, outcome: Outcome) -> None:
-        """Delete what was acknowledged, and note how far each partition came."""
-        if not outcome.sent:
-            return
-        for topic, number in outcome.count.items():
+        for topic, number in done.count.items():
             self.parts.telemetry.metrics.published.labels(topic).inc(number)
-        marks = [{"topic": topic, "part": part, "offset": offset} for (topic, part), offset in outcome.reached.items()]
-        await driver.execute(_DONE_SQL, outcome.sent, json.dumps(marks))
+        marks = [{"topic": topic, "part": part, "offset": offset} for (topic, part), offset in done.reached.items()]
+        limit = self.parts.settings.relay_batch_max if read else 0
+        away = (done.sent, json.dumps(marks), under_way, self._blocked)
+        return await driver.fetch(_TURN_SQL, *away, limit, BATCH_BYTES_MAX)
 
     async def _park(self, driver: Any, unsendable: dict[int, str]) -> None:
         for id_, error in unsendable.items():

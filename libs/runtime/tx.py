@@ -213,6 +213,7 @@ class Unit:
         await self.sql(statements.together(tuple(parts)), *values)
         if events and self.journal:
             await self.sql(self.journal, events)
+            self.rings.add("journal")
         for lot in lots:
             lot.dirty.clear()
         self._events.clear()

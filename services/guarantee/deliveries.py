@@ -130,7 +130,7 @@ class Deliverer:
             attempt = 0
             while not self._closing:
                 try:
-                    async with self.parts.bell.heard("outbox", self._wake):
+                    async with self.parts.bell.heard("journal", self._wake):
                         attempt = 0
                         await self._deliver(client)
                 except Exception as error:  # noqa: BLE001 - a worker outlives any one failure; rows stay waiting

@@ -156,7 +156,7 @@ def prepared(ground: Ground, facts: dict[str, str]) -> Iterator[dict[str, Side]]
     token = ours.issuer.token("manager", "customer_manager", org="b1")
     notes, raw_notes = ground.home / "seen", ground.home / "seen-raw"
     url = ground.serve(ours, "application-1", "services.application.main:app")
-    ground.serve(ours, "rating-1", "tests.bench.reader:app", {"SEEN": str(notes)})
+    ground.serve(ours, "rating-1", "tests.bench.reader:app", {"SEEN": str(notes), "SILENT": "1"})
     ground.begin("raw", __name__, str(raw_notes), env=bare.environment("rating", {"SEEN": ""}))
 
     async def is_ready() -> bool:
@@ -209,7 +209,7 @@ BENCH = Bench(
     title="from a command to its effect elsewhere",
     told=(
         "A referral is answered by the application service; how long until its effect is committed in another service"
-        " (`tests/bench/reader.py`): outbox, relay, Kafka, consumer, transaction. At"
+        " (`tests/bench/reader.py`), which tells nothing back: outbox, relay, Kafka, consumer, transaction. At"
         f" {SLOW} commands a second, and at half of what the two services together can take. Baseline, at the same"
         " paces: a producer without an outbox and a consumer without anything, from the moment before the send until"
         " one row is committed."

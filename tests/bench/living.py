@@ -94,7 +94,7 @@ BENCH = Bench(
         " database; events are handed to the same reactions in large batches, everything is written as it is otherwise,"
         " but there is no HTTP, no token, no idempotency, no relay and no Kafka. Each run is reconciled with its input,"
         " loan by loan. The branch is as large as it takes to keep the machine busy: all wait for the end of each"
-        " business day, and with a quarter of these lives a fourth of the two cores stood idle."
+        " business day, and with 120 lives a fourth of the two cores stood idle."
     ),
     prepared=prepared,
     comparisons=(
@@ -103,7 +103,7 @@ BENCH = Bench(
         ),
         Comparison(what="lives a second, two each", ours="two.rate", baseline="direct.rate", unit="/s", solid=0.3),
     ),
-    size=480,
+    size=300,
     size_is="lives",
 )
 

@@ -148,6 +148,17 @@ async def test_a_partner_is_told_signed_and_in_order_what_happens_to_its_covers(
             verified(receiver.heard[0], "whsec_" + "A" * 44)
 
 
+async def test_a_worker_is_woken_by_what_it_has_to_tell(bench: Benches, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deliveries, "POLL_SECONDS", 600)
+    receiver = Receiver()
+    async with bench(service) as b:
+        await admit(b, AGREED)
+        await register(b)
+        async with delivering(b, receiver):
+            await ONE.bind(b)
+            await heard(receiver, 3)
+
+
 async def test_an_endpoint_hears_only_the_types_it_asked_for_from_its_registration_on(bench: Benches) -> None:
     receiver = Receiver()
     async with bench(service) as b, delivering(b, receiver):
@@ -321,8 +332,7 @@ async def test_after_three_days_a_delivery_failed_or_nothing_arrived_and_the_end
         await until(judged, "the endpoint is judged")
         assert ("partner.unreachable" in await b.names()) is not alive
         async with b.parts.engine.connect() as conn:
-            states = await conn.exec_driver_sql("SELECT state FROM deliveries ORDER BY id")
-            found = [state for (state,) in states]
+            found = list((await conn.exec_driver_sql("SELECT state FROM deliveries ORDER BY id")).scalars())
         assert found == (["failed", *["delivered"] * 3] if alive else ["waiting"] * 2)
 
 
@@ -373,9 +383,7 @@ async def test_a_partner_has_ten_endpoints_at_most_and_sees_no_other_partners(be
             assert (stranger.status_code, stranger.json()["code"]) == (404, "not_found"), path
         assert (await b.http.get(HOOKS, headers=as_partner(b, ANOTHERS))).status_code == 404
         assert (await b.http.get(own, headers=as_partner(b, ANOTHERS))).json() == []
-        unscoped = {
-            "authorization": f"Bearer {b.issuer.token('system', 'partner', party=HIS_OWN, scope='covers.read')}"
-        }
+        unscoped = b.bearer("system", "partner", party=HIS_OWN, scope="covers.read")
         assert (await b.http.get(HOOKS, headers=unscoped)).json()["code"] == "scope_needed"
 
 

@@ -58,6 +58,29 @@ async def test_rings_that_come_together_are_one_notify(toy_bench: Make) -> None:
         assert heard == ["outbox"]
 
 
+async def test_what_its_own_leader_waits_for_is_told_to_no_other_process(toy_bench: Make) -> None:
+    near, far = asyncio.Event(), asyncio.Event()
+    async with toy_bench("application") as bench:
+        engine = open_engine(bench.settings.database_url, schema="application", pool_size=2)
+        bell, other = bench.parts.bell, Bell(engine)
+        try:
+            async with bell.heard("outbox", near), other.heard("outbox", far) as driver:
+                with bell.leading("outbox"):
+                    await ring(bench, "outbox")
+                    await bell.close()
+                    await driver.fetchval("SELECT 1")
+                    assert near.is_set()
+                    assert not far.is_set()
+                near.clear()
+                other.ring(["outbox"])
+                await asyncio.wait_for(near.wait(), 10)
+                await ring(bench, "outbox")
+                await asyncio.wait_for(far.wait(), 10)
+        finally:
+            await other.close()
+            await engine.dispose()
+
+
 async def test_a_ring_without_a_database_harms_nobody() -> None:
     engine = open_engine("postgresql://nobody:nothing@127.0.0.1:1/none", schema="application", pool_size=1)
     bell = Bell(engine)

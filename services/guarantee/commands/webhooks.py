@@ -110,7 +110,7 @@ async def enable_endpoint(tx: Tx, partner: str, endpoint_id: str) -> Endpoint:
     if enabled != endpoint:
         tx.put(ENDPOINTS, enabled)
         await tx.sql(_FREE_SQL, endpoint_id)
-        tx.ring("outbox")
+        tx.ring("journal")
     return enabled
 
 
@@ -142,7 +142,7 @@ async def replay(tx: Tx, partner: str, endpoint_id: str, since: datetime, until:
     endpoint = await known_endpoint(tx, partner, endpoint_id)
     types, most = list(endpoint.types), REPLAY_EVENTS_MAX + 1
     rows = await tx.sql(_REPLAY_SQL, endpoint_id, partner, since, until, types, most)
-    tx.ring("outbox")
+    tx.ring("journal")
     if len(rows) == most:
         raise Invalid("replay_too_long", f"more than {REPLAY_EVENTS_MAX} events: ask for a shorter time")
     return Replayed(events=len(rows))
