@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from fastapi import APIRouter, FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from starlette.routing import Mount, Route
 
 from libs.runtime.problems import MEDIA_TYPE, TITLES, Problem
 
@@ -86,10 +85,9 @@ class Interface(FastAPI):
         several times the cost.
         """
         for route in router.routes:
-            if isinstance(route, APIRoute):
-                route.responses = {**PROBLEMS, **route.responses}
-            elif not isinstance(route, (Route, Mount)):
+            if not isinstance(route, APIRoute):
                 raise TypeError(f"{route} is not a route: hand over each router by itself")
+            route.responses = {**PROBLEMS, **route.responses}
             self.router.routes.append(route)
 
     def openapi(self) -> dict[str, Any]:
