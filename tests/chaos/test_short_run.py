@@ -17,7 +17,7 @@ SHORT = Plan(
     each=1,
     faults=("replica killed", "killed after acknowledgement", "killed before send", "database killed"),
     session_ms=4_000,
-    seed=3,  # the first to strike where no call is under way: its lease of 20 s would be waited out, for half of the run
+    seed=3,  # the first to strike where no call is under way: its lease of 20 s would be half of the run
 )
 
 
