@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -42,9 +42,11 @@ class Bell:
             self._telling = asyncio.create_task(self._tell(), name="bell")
 
     @asynccontextmanager
-    async def heard(self, channel: str, wake: asyncio.Event) -> AsyncIterator[Any]:
+    async def heard(
+        self, channel: str, wake: asyncio.Event, *, after: Callable[[Any], Awaitable[None]] | None = None
+    ) -> AsyncIterator[Any]:
         """A dedicated bare connection, as `listening` gives it; `wake` is set whenever `channel` is rung anywhere."""
-        async with listening(self._engine, channel, wake) as driver:
+        async with listening(self._engine, channel, wake, after=after) as driver:
             self._near[channel].add(wake)
             try:
                 yield driver

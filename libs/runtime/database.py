@@ -162,15 +162,20 @@ async def patiently(work: Callable[[], Awaitable[T]], *, on_retry: Callable[[Bas
 
 
 @asynccontextmanager
-async def listening(engine: AsyncEngine, channel: str, wake: asyncio.Event) -> AsyncIterator[Any]:
+async def listening(
+    engine: AsyncEngine, channel: str, wake: asyncio.Event, *, after: Callable[[Any], Awaitable[None]] | None = None
+) -> AsyncIterator[Any]:
     """A dedicated bare connection on which NOTIFY `<schema>.<channel>` sets `wake`; good for an advisory lock.
 
     Each statement is its own transaction. The connection is closed at the end, never reused: a session's locks and
-    listeners end with it.
+    listeners end with it. `after` comes before it listens: each NOTIFY wakes every connection of the database that
+    listens to anything, so who only waits for a lead should not.
     """
     lent = await _lend(engine)
     driver: Any = lent.driver_connection
     try:
+        if after is not None:
+            await after(driver)
         schema = await driver.fetchval("SELECT current_schema()")
         await driver.add_listener(f"{schema}.{channel}", lambda *_: wake.set())
         yield driver

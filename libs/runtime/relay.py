@@ -18,6 +18,7 @@ from libs.runtime.database import backoff, woken
 from libs.runtime.faults import reach
 from libs.runtime.logs import fault
 from libs.runtime.sender import Outcome, Sender
+from libs.runtime.statements import together
 from libs.runtime.wiring import Parts
 
 STANDBY_SECONDS = 0.5
@@ -28,20 +29,21 @@ POLL_SECONDS = 1.0
 BATCH_BYTES_MAX = 8_388_608
 """Of payloads read at once, and at least one."""
 
-# One statement forgets what was acknowledged, notes how far each partition came, and reads what is next.
-_TURN_SQL = """
-WITH gone AS (DELETE FROM outbox WHERE id = ANY($1)), reached AS (
-    INSERT INTO published (topic, part, "offset")
-    SELECT topic, part, "offset" FROM jsonb_to_recordset($2::jsonb) AS p(topic text, part int, "offset" bigint)
-    ON CONFLICT (topic, part) DO UPDATE SET "offset" = GREATEST(published."offset", excluded."offset")
-)
+_LEAD_SQL = "SELECT pg_try_advisory_lock(hashtext('relay:' || current_schema()))"
+_GONE_SQL = "DELETE FROM outbox WHERE id = ANY($1)"
+_REACHED_SQL = """
+INSERT INTO published (topic, part, "offset")
+SELECT topic, part, "offset" FROM jsonb_to_recordset($1::jsonb) AS p(topic text, part int, "offset" bigint)
+ON CONFLICT (topic, part) DO UPDATE SET "offset" = GREATEST(published."offset", excluded."offset")
+"""
+_NEXT_SQL = """
 SELECT id, key, topic, convert_to(headers::text, 'UTF8') AS headers, convert_to(payload, 'UTF8') AS payload FROM (
     SELECT *, sum(octet_length(payload)) OVER (ORDER BY id) - octet_length(payload) AS ahead FROM (
         SELECT id, key, topic, headers, payload FROM outbox
-        WHERE error = '' AND id NOT IN (SELECT unnest($1 || $3::bigint[])) AND key NOT IN (SELECT unnest($4::text[]))
-        ORDER BY id LIMIT $5
+        WHERE error = '' AND id NOT IN (SELECT unnest($1::bigint[])) AND key NOT IN (SELECT unnest($2::text[]))
+        ORDER BY id LIMIT $3
     ) next_ones
-) counted WHERE ahead < $6 ORDER BY id
+) counted WHERE ahead < $4 ORDER BY id
 """
 
 
@@ -54,6 +56,7 @@ class Relay:
         self._blocked: list[str] = []
         self._wake = asyncio.Event()
         self._closing = False
+        self._attempt = 0
         self._look_again = 0.0
 
     def close(self) -> None:
@@ -63,20 +66,14 @@ class Relay:
 
     async def run(self) -> None:
         """Take the lead when it is free and publish until closed; the lead is lost with the connection."""
-        attempt = 0
         while not self._closing:
             try:
-                async with self.parts.bell.heard("outbox", self._wake) as driver:
-                    attempt = 0
-                    await driver.execute(f"SET idle_session_timeout = '{IDLE_SECONDS_MAX}s'")
-                    await driver.execute("SET synchronous_commit = off")  # a lost delete is sent once more, no less
-                    while not self._closing and not await self._lead(driver):
-                        await asyncio.sleep(STANDBY_SECONDS)
+                async with self.parts.bell.heard("outbox", self._wake, after=self._lead) as driver:
                     with self.parts.bell.leading("outbox"):
                         await self._publish(driver)
             except Exception as error:  # noqa: BLE001 - a relay outlives any one failure; rows stay in the outbox
-                attempt += 1
-                await self._interrupted(error, attempt)
+                self._attempt += 1
+                await self._interrupted(error, self._attempt)
 
     async def _interrupted(self, error: Exception, attempt: int = 1) -> None:
         """Say what failed, and wait a moment before it is tried again."""
@@ -84,8 +81,13 @@ class Relay:
         self.parts.log.warning("relay_interrupted", error=fault(error))
         await asyncio.sleep(backoff(attempt))
 
-    async def _lead(self, driver: Any) -> bool:
-        return bool(await driver.fetchval("SELECT pg_try_advisory_lock(hashtext('relay:' || current_schema()))"))
+    async def _lead(self, driver: Any) -> None:
+        """Wait for the lead."""
+        await driver.execute(f"SET idle_session_timeout = '{IDLE_SECONDS_MAX}s'")
+        await driver.execute("SET synchronous_commit = off")  # a lost delete is sent once more, no less
+        self._attempt = 0
+        while not self._closing and not await driver.fetchval(_LEAD_SQL):
+            await asyncio.sleep(STANDBY_SECONDS)
 
     async def _publish(self, driver: Any) -> None:
         try:
@@ -147,15 +149,20 @@ class Relay:
         return await self._turn(driver, acknowledged, [row["id"] for row in under_way], read=full)
 
     async def _turn(self, driver: Any, done: Outcome, under_way: Sequence[int] = (), *, read: bool = True) -> Any:
-        """Forget what was acknowledged, note how far each partition came, and read what is next, in one statement."""
-        if not done.sent and not read:
-            return []
-        for topic, number in done.count.items():
-            self.parts.telemetry.metrics.published.labels(topic).inc(number)
-        marks = [{"topic": topic, "part": part, "offset": offset} for (topic, part), offset in done.reached.items()]
-        limit = self.parts.settings.relay_batch_max if read else 0
-        away = (done.sent, json.dumps(marks), under_way, self._blocked)
-        return await driver.fetch(_TURN_SQL, *away, limit, BATCH_BYTES_MAX)
+        """Forget what was acknowledged, note how far each partition came, and read what is next: in one statement."""
+        texts: list[str] = []
+        values: list[Any] = []
+        if done.sent:
+            for topic, number in done.count.items():
+                self.parts.telemetry.metrics.published.labels(topic).inc(number)
+            marks = [{"topic": topic, "part": part, "offset": offset} for (topic, part), offset in done.reached.items()]
+            texts += [_GONE_SQL, _REACHED_SQL]
+            values += [done.sent, json.dumps(marks)]
+        if read:
+            texts.append(_NEXT_SQL)
+            away = [*done.sent, *under_way]  # the statement still sees what it deletes
+            values += [away, self._blocked, self.parts.settings.relay_batch_max, BATCH_BYTES_MAX]
+        return await driver.fetch(together(tuple(texts)), *values) if texts else []
 
     async def _park(self, driver: Any, unsendable: dict[int, str]) -> None:
         for id_, error in unsendable.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -79,6 +80,27 @@ async def test_what_its_own_leader_waits_for_is_told_to_no_other_process(toy_ben
         finally:
             await other.close()
             await engine.dispose()
+
+
+async def test_who_waits_for_a_lead_does_not_listen_before_it_has_it(toy_bench: Make) -> None:
+    led, wake = asyncio.Event(), asyncio.Event()
+
+    async def lead(driver: Any) -> None:
+        assert await driver.fetchval("SELECT count(*) FROM pg_listening_channels()") == 0
+        await led.wait()
+
+    async def listen() -> None:
+        async with bell.heard("outbox", wake, after=lead) as driver:
+            assert await driver.fetchval("SELECT count(*) FROM pg_listening_channels()") == 1
+
+    async with toy_bench("application") as bench:
+        bell = bench.parts.bell
+        listening = asyncio.create_task(listen())
+        await asyncio.sleep(0.1)
+        await ring(bench, "outbox")
+        assert not wake.is_set()
+        led.set()
+        await listening
 
 
 async def test_a_ring_without_a_database_harms_nobody() -> None:
