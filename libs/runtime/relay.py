@@ -69,8 +69,9 @@ class Relay:
         while not self._closing:
             try:
                 async with self.parts.bell.heard("outbox", self._wake, after=self._lead) as driver:
-                    with self.parts.bell.leading("outbox"):
-                        await self._publish(driver)
+                    if not self._closing:
+                        with self.parts.bell.leading("outbox"):
+                            await self._publish(driver)
             except Exception as error:  # noqa: BLE001 - a relay outlives any one failure; rows stay in the outbox
                 self._attempt += 1
                 await self._interrupted(error, self._attempt)
@@ -82,7 +83,7 @@ class Relay:
         await asyncio.sleep(backoff(attempt))
 
     async def _lead(self, driver: Any) -> None:
-        """Wait for the lead."""
+        """Wait for the lead; who closes meanwhile ends without it."""
         await driver.execute(f"SET idle_session_timeout = '{IDLE_SECONDS_MAX}s'")
         await driver.execute("SET synchronous_commit = off")  # a lost delete is sent once more, no less
         self._attempt = 0

@@ -19,7 +19,7 @@ from tests.harness.shuffle import Shuffled
 from tests.harness.whole import InOrder, World, tell
 
 TRAPS = Path(__file__).parents[1] / "demo" / "traps.csv"
-SEEDS = {"chinese": 11, "american": 4711}
+SEEDS = (11, 4711)
 CHINESE = (0, 1, 3, 5, 28, 54, 103, 113)
 AMERICAN = ("sba-9900000003", "sba-9900000010", "sba-9900000012", "sba-9900000056")
 HAPPENS = {
@@ -81,8 +81,9 @@ async def test_delivered_twice_and_interleaved_at_random_every_service_knows_the
     assert not plain.parked
     assert not problems(plain, lives)
     assert all(any(rows for rows in tables.values()) for tables in plain.dumps.values())
-    shuffled = await tell(lives, copies(), tmp_path, Shuffled(SEEDS[portfolio]))
-    assert shuffled.delivered_again == shuffled.delivered
-    assert not shuffled.parked
-    assert not problems(shuffled, lives)
-    assert differences(plain, shuffled) == []
+    for seed in SEEDS:
+        shuffled = await tell(lives, copies(), tmp_path, Shuffled(seed))
+        assert shuffled.delivered_again == shuffled.delivered
+        assert not shuffled.parked
+        assert not problems(shuffled, lives)
+        assert differences(plain, shuffled) == []

@@ -214,3 +214,25 @@ async def test_a_row_that_is_committed_after_later_ones_were_read_is_not_passed_
         found = await by_key(kafka, topics + "application")
         assert found == {"early": list(range(1, 501)), "late": [1]}
         assert len(await read_all(kafka, topics + "application")) == 501
+
+
+async def test_a_relay_that_is_closed_while_another_leads_never_acts_as_leader(
+    live: Live, kafka: str, topics: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process goes on committing while it drains, and the leader elsewhere has to hear of that."""
+    acted: list[str] = []
+    async with live("application") as leader, live("application") as standby:
+        leader.relay()
+        await publish(leader, "f1", "a")
+
+        async def leads() -> bool:
+            return await leader.rows("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted") == [1]
+
+        await until(leads, "somebody leads")
+        monkeypatch.setattr(standby.parts.bell, "leading", acted.append)
+        waiting = relay.Relay(standby.parts)
+        ending = asyncio.create_task(waiting.run())
+        await asyncio.sleep(relay.STANDBY_SECONDS / 2)
+        waiting.close()
+        await asyncio.wait_for(ending, 10)
+        assert acted == []
