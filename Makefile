@@ -3,9 +3,12 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test chaos bench check format lock
 
-# The first Python of at least 3.11; `make PYTHON=/path/to/python3 …` takes another one.
-PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
-	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; exit; }; done; echo python3)
+# The distribution's own Python, else the first on the path: of at least 3.11, and able to make a .venv. A distribution
+# builds it with profile-guided optimisation, pyenv does not: a fifth less processor time for all that runs here.
+# `make PYTHON=/path/to/python3 …` takes another one.
+PYTHON ?= $(shell for p in /usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; exit; }; \
+	done; echo python3)
 BIN := .venv/bin
 READY := .venv/.ready
 # Where a shell sets it, each of some hundred processes would compile all the code anew; what is written is git-ignored.
