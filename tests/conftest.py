@@ -59,7 +59,13 @@ END $$
 
 LONGEST = tuple(
     f"tests/{name}.py"
-    for name in ("journeys/test_american", "journeys/test_branch", "chaos/test_short_run", "journeys/test_shuffled")
+    for name in (
+        "journeys/test_american",
+        "journeys/test_branch",
+        "journeys/test_shuffled",
+        "hostile/test_interface",
+        "chaos/test_short_run",  # not beside the first: two whole platforms at once have a core each at best
+    )
 )
 
 
