@@ -10,6 +10,7 @@ import httpx
 
 from libs.kernel.money import Money
 from libs.runtime.auth import HEAD_OFFICE, Issuer
+from libs.runtime.outward import Direct
 
 TRIES_MAX = 60
 UNAVAILABLE = (502, 503, 504)
@@ -35,8 +36,11 @@ class Client:
         self._tokens: dict[tuple[str, str, str], str] = {}
         self._turn = 0
         self._gate = asyncio.Semaphore(at_once)
-        self._http = httpx.AsyncClient(timeout=30, trust_env=False, transport=transport)
-        self._pools = {service: httpx.AsyncClient(timeout=30, trust_env=False, transport=transport) for service in urls}
+
+        def pool() -> httpx.AsyncClient:
+            return httpx.AsyncClient(timeout=30, trust_env=False, transport=transport or Direct())
+
+        self._http, self._pools = pool(), {service: pool() for service in urls}
         self.sent = 0
 
     async def close(self) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx
 
+from libs.runtime.outward import Direct
+
 CREATED, UNKNOWN = 201, 404
 PAGE = 200
 
@@ -29,7 +31,7 @@ class Bank:
 
     def __init__(self, access: Access, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self.access = access
-        self._http = httpx.AsyncClient(timeout=20, trust_env=False, transport=transport)
+        self._http = httpx.AsyncClient(timeout=20, trust_env=False, transport=transport or Direct())
         self._token, self._until = "", 0.0
 
     async def close(self) -> None:

@@ -21,7 +21,7 @@ from libs.runtime.breaker import Breaker
 from libs.runtime.database import backoff, borrowed, is_transient, patiently, woken
 from libs.runtime.faults import reach
 from libs.runtime.logs import fault
-from libs.runtime.outward import Bounded, Outward
+from libs.runtime.outward import Bounded, Direct, Outward
 from libs.runtime.telemetry import carry_trace
 from libs.runtime.tx import Cause, Tx
 
@@ -200,7 +200,7 @@ class Caller:
             tls = base.startswith("https")  # loading the trusted certificates takes a tenth of a second
             transport: httpx.AsyncBaseTransport
             if line is None:
-                transport = Bounded(httpx.AsyncHTTPTransport(verify=tls))
+                transport = Bounded(Direct(verify=tls))
             else:
                 transport = Outward(private=self.parts.settings.private_targets, tls=tls)
             self._clients[name] = httpx.AsyncClient(

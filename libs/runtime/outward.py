@@ -10,6 +10,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -72,7 +73,7 @@ class Outward(httpx.AsyncBaseTransport):
     def __init__(self, *, private: bool, tls: bool = True, lookup: Resolve = resolve) -> None:
         self._private, self._resolve = private, lookup
         limits = httpx.Limits(max_keepalive_connections=0)
-        self._inner = Bounded(httpx.AsyncHTTPTransport(verify=tls, limits=limits, trust_env=False))
+        self._inner = Bounded(Direct(verify=tls, limits=limits, trust_env=False))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The answer of the first address that can be connected to; raises Forbidden before anything is sent."""
@@ -98,6 +99,30 @@ class Outward(httpx.AsyncBaseTransport):
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 failed = error
         raise failed
+
+    async def aclose(self) -> None:
+        """Close what is open."""
+        await self._inner.aclose()
+
+
+class Direct(httpx.AsyncBaseTransport):
+    """httpx's own transport, given the same words; a connection reset while it is made is a ConnectError on uvloop too.
+
+    uvloop has no socket to show of a connection that is gone, and anyio, which asks it for the peer, fails with an
+    AttributeError that no caller of HTTP expects. Nothing has been sent by then.
+    """
+
+    def __init__(self, **words: Any) -> None:
+        self._inner = httpx.AsyncHTTPTransport(**words)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The answer."""
+        try:
+            return await self._inner.handle_async_request(request)
+        except AttributeError as error:
+            if error.name != "getpeername":
+                raise
+            raise httpx.ConnectError("the connection was reset while it was made") from error
 
     async def aclose(self) -> None:
         """Close what is open."""

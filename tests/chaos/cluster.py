@@ -26,6 +26,7 @@ from deploy.local.kafka_cluster import Cluster
 from deploy.local.process import Child, ChildFailed, free_ports, spawn, terminate
 from libs.runtime import migrate
 from libs.runtime.auth import HEAD_OFFICE, Issuer
+from libs.runtime.outward import Direct
 from tests.chaos.proxy import Link, Proxy
 
 SERVICES = stack.SERVICES
@@ -163,7 +164,7 @@ class Platform:
     async def ready(self, service: str, number: int, *, seconds: float = READY_SECONDS) -> None:
         """Wait until a replica says that it is ready; ChildFailed when it ended or takes longer."""
         child, begun = self.children[service, number], time.monotonic()
-        async with httpx.AsyncClient(trust_env=False, timeout=2) as http:
+        async with httpx.AsyncClient(trust_env=False, timeout=2, transport=Direct()) as http:
             while time.monotonic() - begun < seconds:
                 child.check_running()
                 try:

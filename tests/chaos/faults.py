@@ -19,6 +19,7 @@ import httpx
 from aiokafka import AIOKafkaProducer
 
 from deploy.local.process import terminate
+from libs.runtime.outward import Direct
 from tests.chaos.cluster import EXTRA, SERVICES, Platform
 from tests.chaos.proxy import Link
 
@@ -291,7 +292,8 @@ async def _discarded(conductor: Conductor, thrown: Sequence[Thrown]) -> None:
     platform = conductor.platform
     token = platform.operator_token()
     begun, passed = time.monotonic(), False
-    async with httpx.AsyncClient(trust_env=False, timeout=10, headers={"authorization": f"Bearer {token}"}) as http:
+    headers = {"authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(trust_env=False, timeout=10, transport=Direct(), headers=headers) as http:
         while not passed and time.monotonic() - begun < PASSED_SECONDS:
             await asyncio.sleep(0.3)
             # Looked at before what is parked: what the last of them parks is seen then.

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+import uvloop
 
 from libs.runtime import outward
-from libs.runtime.outward import Forbidden, Outward, is_public, why_unfit
+from libs.runtime.outward import Direct, Forbidden, Outward, is_public, why_unfit
 
 PUBLIC, INNER = "93.184.215.14", "127.0.0.1"
+TRIES = 150
+"""One in seven of them met the moment in which uvloop has no socket to show."""
 
 
 class Names:
@@ -147,3 +153,23 @@ async def test_an_endless_answer_is_not_read_to_its_end(monkeypatch: pytest.Monk
     ):
         with pytest.raises(httpx.ReadError):
             await c.get(url)
+
+
+def test_a_connection_reset_while_it_is_made_is_trouble_of_the_network_on_uvloop_too() -> None:
+    def reset_all(listener: socket.socket) -> None:
+        for _ in range(TRIES):
+            accepted, _ = listener.accept()
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            accepted.close()
+
+    async def knock(url: str) -> None:
+        async with httpx.AsyncClient(transport=Direct(verify=False)) as client:
+            for _ in range(TRIES):
+                with pytest.raises(httpx.TransportError):
+                    await client.get(url)
+
+    with socket.create_server((INNER, 0)) as listener:
+        resetting = threading.Thread(target=reset_all, args=(listener,), daemon=True)
+        resetting.start()
+        uvloop.run(knock(f"http://{INNER}:{listener.getsockname()[1]}/"))
+        resetting.join()

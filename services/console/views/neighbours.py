@@ -16,6 +16,7 @@ from urllib.parse import quote
 import httpx
 from fastapi import FastAPI
 
+from libs.runtime.outward import Direct
 from libs.runtime.paging import PAGE_ROWS_MAX
 from services.console.domain.health import Health, read_health
 
@@ -30,7 +31,7 @@ _UNANSWERED = (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeErro
 def open_client(app: FastAPI) -> httpx.AsyncClient:
     """A client for one page; the console itself is asked in this process, and no proxy is on the way to the others."""
     itself = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-    return httpx.AsyncClient(timeout=ANSWER_SECONDS_MAX, trust_env=False, mounts={OWN_URL: itself})
+    return httpx.AsyncClient(timeout=ANSWER_SECONDS_MAX, trust_env=False, transport=Direct(), mounts={OWN_URL: itself})
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from libs.runtime.calls import CALL_TIMEOUT_SECONDS
+from libs.runtime.outward import Direct
 from libs.runtime.telemetry import carry_trace
 from libs.runtime.wiring import Parts
 from services.guarantee.domain.connection import Consent
@@ -53,4 +54,4 @@ async def disclosed(parts: Parts, consent: Consent, *, purpose: str, partner: st
 
 
 def _open(**words: Any) -> httpx.AsyncClient:
-    return httpx.AsyncClient(**words)
+    return httpx.AsyncClient(transport=Direct(), **words)
