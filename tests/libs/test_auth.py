@@ -190,12 +190,12 @@ class Provider:
     def __init__(self, issuer: Issuer, called: str = BANK) -> None:
         self.issuer, self.called = issuer, called
         self.asked: Counter[str] = Counter()
-        self.away = False
+        self.away: Exception | None = None
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.asked[request.url.path] += 1
-        if self.away:
-            raise httpx.ConnectError("away")
+        if self.away is not None:
+            raise self.away
         if request.url.path.endswith("/openid-configuration"):
             return httpx.Response(200, json={"issuer": self.called, "jwks_uri": "https://identity/keys"})
         return httpx.Response(200, text=self.issuer.jwks_path.read_text())
@@ -224,16 +224,19 @@ async def test_bad_tokens_do_not_make_us_read_the_keys_again_and_again(tmp_path:
     assert provider.asked == {"/keys": 2}  # once at first, once for the unknown key
 
 
-async def test_while_the_issuer_is_away_its_known_keys_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("failure", [httpx.ConnectError("away"), AttributeError("no getpeername", name="getpeername")])
+async def test_while_the_issuer_is_away_its_known_keys_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
     issuer = Issuer(tmp_path)
     provider = Provider(issuer)
     door = provider.door(token_issuer=BANK)
-    provider.away = True
+    provider.away = failure
     with pytest.raises(KeysUnavailable):
         await door.caller(signed(issuer, iss=BANK))
-    provider.away = False
+    provider.away = None
     assert (await door.caller(signed(issuer, iss=BANK))).subject == "ann"
-    provider.away = True
+    provider.away = failure
     later = time.monotonic() + 601
     monkeypatch.setattr(time, "monotonic", lambda: later)
     assert (await door.caller(signed(issuer, iss=BANK, sub="bob"))).subject == "bob"
