@@ -14,6 +14,7 @@ import httpx
 
 from deploy.demo.client import Client
 from deploy.demo.policies import Assumptions, assumptions
+from libs.runtime.outward import Direct
 
 POLICY = {"cn-branch": "branch", "us-sba": "branch-us-sba"}
 CURRENCY = {"cn-branch": "CNY", "us-sba": "USD"}
@@ -106,7 +107,7 @@ class Branch:
 async def _listening(url: str) -> None:
     """Wait until the machine has registered its webhook: it is told by it of what happens afterwards alone."""
     late = time.monotonic() + LISTEN_SECONDS_MAX
-    async with httpx.AsyncClient(trust_env=False, timeout=LISTEN_SECONDS_MAX) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=LISTEN_SECONDS_MAX, transport=Direct()) as http:
         while not (await http.get(f"{url}/totals")).json()["listening"]:
             if time.monotonic() > late:
                 raise TimeoutError(f"the partner at {url} registered no webhook")

@@ -36,6 +36,7 @@ from libs.events.catalogue import TOPICS
 from libs.runtime import migrate
 from libs.runtime.auth import HEAD_OFFICE
 from libs.runtime.database import open_engine
+from libs.runtime.outward import Direct
 from libs.runtime.policies import PolicyBook, read_profile
 from libs.runtime.scheduler import Scheduler
 from libs.runtime.settings import Settings
@@ -129,7 +130,7 @@ async def _dispose(*engines: AsyncEngine) -> None:
 def _operator(platform: stack.Stack) -> httpx.AsyncClient:
     """A client with an operator's token."""
     token = platform.issuer.token("driver", "operator", level=HEAD_OFFICE)
-    return httpx.AsyncClient(trust_env=False, headers={"authorization": f"Bearer {token}"})
+    return httpx.AsyncClient(trust_env=False, transport=Direct(), headers={"authorization": f"Bearer {token}"})
 
 
 async def _readers(platform: stack.Stack) -> tuple[dict[str, list[str]], dict[str, list[str]]]:

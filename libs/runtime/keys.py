@@ -16,20 +16,12 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from libs.runtime.logs import fault
+from libs.runtime.outward import connecting
 from libs.runtime.settings import Settings
 
 FETCH_SECONDS_MAX = 5.0
 DISCOVERY = "/.well-known/openid-configuration"
-UNREADABLE = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,  # a connection reset while it was made (libs/runtime/outward.py:Direct, which knows no proxy)
-    httpx.HTTPError,
-    httpx.InvalidURL,
-    JoseError,
-)
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, httpx.HTTPError, httpx.InvalidURL, JoseError)
 
 
 class KeysUnavailable(Exception):
@@ -86,9 +78,11 @@ class SigningKeys:
         settings = self._settings
         if settings.jwks_path is not None:
             return json.loads(await asyncio.to_thread(settings.jwks_path.read_text, encoding="utf-8"))
+        # httpx's own transport unless one is given: the issuer may stand behind the environment's proxy.
         async with httpx.AsyncClient(timeout=FETCH_SECONDS_MAX, transport=self._transport) as http:
-            url = settings.jwks_url or await self._discovered(http)
-            return (await http.get(url)).raise_for_status().json()
+            with connecting():
+                url = settings.jwks_url or await self._discovered(http)
+                return (await http.get(url)).raise_for_status().json()
 
     async def _discovered(self, http: httpx.AsyncClient) -> str:
         issuer = self._settings.issuer_url

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -105,24 +106,31 @@ class Outward(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
-class Direct(httpx.AsyncBaseTransport):
-    """httpx's own transport, given the same words; a connection reset while it is made is a ConnectError on uvloop too.
+@contextmanager
+def connecting() -> Iterator[None]:
+    """Around a request: a connection reset while it is made is a ConnectError on uvloop too.
 
     uvloop has no socket to show of a connection that is gone, and anyio, which asks it for the peer, fails with an
     AttributeError that no caller of HTTP expects. Nothing has been sent by then.
     """
+    try:
+        yield
+    except AttributeError as error:
+        if error.name != "getpeername":
+            raise
+        raise httpx.ConnectError("the connection was reset while it was made") from error
+
+
+class Direct(httpx.AsyncBaseTransport):
+    """httpx's own transport, given the same words, under `connecting`; like any given one it asks no proxy."""
 
     def __init__(self, **words: Any) -> None:
         self._inner = httpx.AsyncHTTPTransport(**words)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The answer."""
-        try:
+        with connecting():
             return await self._inner.handle_async_request(request)
-        except AttributeError as error:
-            if error.name != "getpeername":
-                raise
-            raise httpx.ConnectError("the connection was reset while it was made") from error
 
     async def aclose(self) -> None:
         """Close what is open."""
