@@ -150,7 +150,11 @@ async def test_a_call_that_nobody_knows_how_to_make_disturbs_no_other(toy_databa
         node.call()
         await pay(node, "p1")
         await paid(node, "p1")
-        assert await node.rows("SELECT error FROM calls WHERE kind = 'nonsense'") == ["KeyError('nonsense')"]
+
+        async def put_off() -> bool:  # in the same round as the payment, and maybe noted after it
+            return await node.rows("SELECT error FROM calls WHERE kind = 'nonsense'") == ["KeyError('nonsense')"]
+
+        await until(put_off, "the nonsense is put off", seconds=5)
 
 
 async def test_a_failed_call_is_seen_and_taken_up_again_or_settled_for_a_reason(
