@@ -1,7 +1,8 @@
 """The statements about stored answers: the first answer to an idempotency key is what a repeat of its request gets."""
 
 FIND = "SELECT fingerprint, status, headers, body FROM requests WHERE caller = $1 AND idempotency_key = $2"
-# What a command begins with: whether it was answered before, the locks on its keys, the open day, the outbox's length.
+# What a command begins with: whether it was answered before, the locks on its keys, the open day, and, if it asks ($5),
+# the outbox's length (libs/runtime/room.py).
 # The version of a key moves with the lock, unless it is a repeat. A twin under way is not seen here: who comes second
 # waits for the first at a key's row, or at last where both store their answer, and has changed nothing then.
 ENTER = """
@@ -12,7 +13,7 @@ WITH known AS (SELECT 1 FROM requests WHERE caller = $1 AND idempotency_key = $2
     RETURNING key, seq, version, org
 )
 SELECT EXISTS (SELECT FROM known) AS known, (SELECT open FROM clock WHERE id = 1) AS open,
-       (SELECT COALESCE(max(id) - min(id) + 1, 0) FROM outbox) AS waiting,
+       CASE WHEN $5 THEN (SELECT COALESCE(max(id) - min(id) + 1, 0) FROM outbox) END AS waiting,
        (SELECT json_agg(json_build_array(key, seq, version, org)) FROM locked) AS locked
 """
 # Goes with the effects of a command (libs/runtime/statements.py:together); a twin's that is there already fails it.

@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError
 
 from libs.kernel.errors import Refused
 from libs.runtime import parking
-from libs.runtime.database import backoff, briefly, is_transient, patiently
+from libs.runtime.database import OVERTAKEN, backoff, briefly, is_transient, patiently
 from libs.runtime.daybreak import Daybreak, newest_day
 from libs.runtime.faults import reach
 from libs.runtime.inbound import Arrival, Intake, ResumeFailed, pass_by, read_meta, reason_of, told_of
@@ -109,7 +109,9 @@ class Consumer:
         self.ready.set()
 
     async def revoked(self) -> None:
-        """Stop all workers; a transaction under way is rolled back and its events are read again elsewhere.
+        """Stop all workers; what is not committed is rolled back and its events are read again elsewhere.
+
+        A batch that sent its one statement may still commit: its keys' versions and the inbox make that harmless.
 
         Until the next assignment no offsets are committed: those of a generation that is over would make the client
         join once more, which begins the next rebalance, for ever.
@@ -238,19 +240,41 @@ class Consumer:
                 error = another
 
     async def _once(self, arrivals: Sequence[Arrival], culprits: Mapping[str, str]) -> None:
-        unfinished: list[str] = []
-        if not await pass_by(self.parts, arrivals):
-            async with self.parts.transaction() as unit:
-                intake = Intake(self.parts, unit)
-                await intake.open(arrivals)
-                for arrival in arrivals:
-                    await intake.take(arrival, culprits)
-                await intake.close()
-            unfinished = intake.unfinished
+        if await pass_by(self.parts, arrivals):
+            unfinished: Sequence[str] = ()
+        elif culprits or (watched := await self._watching(arrivals)) is None:
+            unfinished = await self._take(arrivals, culprits)
+        else:
+            unfinished = watched
         for key in unfinished:
             await self._redrive(key)
         reach("consumer.after_commit", self.parts.settings.fault)
         await Daybreak.progressed(self.parts)
+
+    async def _watching(self, arrivals: Sequence[Arrival]) -> list[str] | None:
+        """Take a batch without locks; None, and nothing is changed, when it has to be done again under them.
+
+        That is so when somebody else has changed one of its keys meanwhile, and after any failure: what was read may
+        not fit together then.
+        """
+        try:
+            return await self._take(arrivals, {}, lock=False)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            if isinstance(error, OVERTAKEN):
+                self.parts.telemetry.retried("locks")
+            return None
+
+    async def _take(self, arrivals: Sequence[Arrival], culprits: Mapping[str, str], *, lock: bool = True) -> list[str]:
+        """Take a batch; the keys with which there is more to go on."""
+        async with self.parts.transaction() if lock else self.parts.optimistic() as unit:
+            intake = Intake(self.parts, unit)
+            await intake.open(arrivals, lock=lock)
+            for arrival in arrivals:
+                await intake.take(arrival, culprits)
+            await intake.close()
+        return intake.unfinished
 
     async def _redrive(self, key: str) -> None:
         """Go on with a key of which more waited than one transaction took; what fails there parks itself."""

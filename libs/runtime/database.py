@@ -19,6 +19,8 @@ T = TypeVar("T")
 TRANSIENT_STATES = ("40001", "40P01", "55P03", "53", "57P", "25P03", "08")
 # a migration changed a table under a prepared statement; the driver forgets the statement and the next try is good
 STALE_PLAN = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
+# somebody else was quicker than a unit that only watched its keys: at the key's version, or in the inbox
+OVERTAKEN = (asyncpg.NotNullViolationError, asyncpg.UniqueViolationError)
 UNSTORABLE_STATES = ("22021", "22P05")
 POOL_WAIT_SECONDS_MAX = 10
 """For a connection of the pool."""
@@ -96,12 +98,14 @@ async def borrowed(engine: AsyncEngine) -> AsyncIterator[Any]:
 async def transaction(engine: AsyncEngine, begin: str = "BEGIN") -> AsyncIterator[Any]:
     """One transaction on a borrowed connection, committed on leaving without an error.
 
-    `begin` may go on to take a lock in the same round trip.
+    `begin` may go on to take a lock in the same round trip. Empty, it is left to whoever works here to begin one, or
+    none if a statement that is its own transaction does.
     """
     async with borrowed(engine) as driver:
-        await driver.execute(begin)
+        if begin:
+            await driver.execute(begin)
         yield driver
-        if await driver.execute("COMMIT") != "COMMIT":
+        if (begin or driver.is_in_transaction()) and await driver.execute("COMMIT") != "COMMIT":
             raise RuntimeError("a statement failed and the command went on: nothing was committed")
 
 

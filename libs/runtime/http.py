@@ -236,19 +236,17 @@ class CommandDoor(RequestDoor):
             raise
 
     async def _act(self, unit: Unit, command: Command, locks: _Locked, status: int, fingerprint: str) -> Response:
-        mine, keys = self._mine, list(locks.keys)
-        state = (await unit.sql(answers.ENTER, *mine, sorted(set(keys) - self._born), locks.owner))[0]
+        mine, keys, looks = self._mine, list(locks.keys), self.parts.room.unknown
+        state = (await unit.sql(answers.ENTER, *mine, sorted(set(keys) - self._born), locks.owner, looks))[0]
         held = json.loads(state["locked"] or "[]")
         for _, _, _, org in held:
             if org:
                 self.require_reach(org)
-        rows_max = self.parts.settings.outbox_rows_max
         if state["known"]:
             return await self._replay(unit, fingerprint)
         if state["open"] is None:
             raise _not_open()
-        # Ids may lie far apart when one parked row stays behind: only then the rows are counted.
-        if state["waiting"] >= rows_max and await unit.sql("SELECT 1 FROM outbox OFFSET $1 LIMIT 1", rows_max - 1):
+        if looks and await self._is_full(unit, state["waiting"]):
             return problem(503, "outbox_full", "events cannot be published just now", headers={"Retry-After": "5"})
         before = {name: version - 1 for name, _, version, _ in held}
         if locks.own is not None:
@@ -260,9 +258,19 @@ class CommandDoor(RequestDoor):
             await unit.sql("UPDATE stream SET org = $2 WHERE key = ANY($1)", list(before), locks.owner)
         result = await command(Tx(unit, self._cause(keys), state["open"]))
         body = to_json(result).decode()
-        headers = {**_JSON, **({EVENTS_HEADER: ", ".join(unit.told())} if unit.told() else {})}
+        told = unit.told()
+        headers = {**_JSON, **({EVENTS_HEADER: ", ".join(told)} if told else {})}
         await unit.flush((answers.STORE,), (*mine, fingerprint, str(status), json.dumps(headers), body))
+        self.parts.room.taken(len(told))
         return Response(body, status_code=status, headers=headers)
+
+    async def _is_full(self, unit: Unit, waiting: int) -> bool:
+        """Whether the outbox takes no more. One parked row that stays behind spreads the ids: then rows are counted."""
+        rows_max = self.parts.settings.outbox_rows_max
+        if waiting >= rows_max and await unit.sql("SELECT 1 FROM outbox OFFSET $1 LIMIT 1", rows_max - 1):
+            return True
+        self.parts.room.seen(rows_max - waiting)
+        return False
 
     def _check_match(self, locks: _Locked, version: int, on: date) -> None:
         """Raises Stale when `If-Match` names something else than what is there, NotSeen when it had to and does not."""

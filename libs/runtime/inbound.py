@@ -1,7 +1,8 @@
 """Takes a batch of events into a service, once each and in the order of their keys, in one transaction.
 
-Under the stream lock of the batch's keys an event is exactly one of: next in sequence (apply), already seen (skip),
-ahead of its turn (a gap: wait), behind with an unseen id (a violation: park), or behind a parked one (wait).
+Under the stream lock of the batch's keys, or while none of them changes, an event is exactly one of: next in sequence
+(apply), already seen (skip), ahead of its turn (a gap: wait), behind with an unseen id (a violation: park), or behind a
+parked one (wait).
 """
 
 from __future__ import annotations
@@ -135,6 +136,9 @@ SELECT (SELECT open FROM clock WHERE id = 1) AS open,
        (SELECT json_agg(json_build_array(p.name, k.key, c.seq))
         FROM publishers p CROSS JOIN unnest($1::text[]) AS k(key)
         CROSS JOIN LATERAL (SELECT seq FROM cursor WHERE publisher = p.name AND key = k.key LIMIT 1) c) AS cursor,
+       (SELECT json_agg(json_build_array(k.key, COALESCE(s.seq, 0), COALESCE(s.version, 0), COALESCE(s.org, '')))
+        FROM unnest($1::text[]) AS k(key)
+        LEFT JOIN LATERAL (SELECT seq, version, org FROM stream WHERE key = k.key LIMIT 1) s ON true) AS stream,
        (SELECT json_agg(event_id) FROM inbox WHERE event_id = ANY($2)) AS seen,
        (SELECT json_agg(event_id) FROM parked WHERE event_id = ANY($2)) AS held
 """
@@ -149,7 +153,7 @@ _MARKS = (
     """
 INSERT INTO cursor (publisher, key, seq)
 SELECT publisher, key, seq FROM jsonb_to_recordset($1::jsonb) AS c(publisher text, key text, seq bigint)
-ON CONFLICT (publisher, key) DO UPDATE SET seq = excluded.seq
+ON CONFLICT (publisher, key) DO UPDATE SET seq = GREATEST(cursor.seq, excluded.seq)
 """,
     "DELETE FROM parked WHERE id = ANY($1::bigint[])",
     """
@@ -208,15 +212,19 @@ class Intake:
         self.unfinished: list[str] = []
         """Keys of which more waits than one transaction should apply: to be redriven after the commit."""
 
-    async def open(self, arrivals: Sequence[Arrival]) -> None:
-        """Lock the keys and read what is known of them: one statement each."""
+    async def open(self, arrivals: Sequence[Arrival], *, lock: bool = True) -> None:
+        """Lock the keys, or only watch them, and read what is known of them: one statement each."""
         keys = sorted({arrival.key for arrival in arrivals})
         owners: dict[str, str] = {}
         for arrival in arrivals:
             if arrival.meta and arrival.meta.org:
                 owners.setdefault(arrival.key, arrival.meta.org)
-        await self.unit.lock(keys, owners)
+        if lock:
+            await self.unit.lock(keys, owners)
         state = (await self.unit.sql(_STATE_SQL, keys, [arrival.event_id for arrival in arrivals]))[0]
+        if not lock:
+            found = json.loads(state["stream"] or "[]")
+            self.unit.watch((key, seq, version, org or owners.get(key, "")) for key, seq, version, org in found)
         self._blocked = json.loads(state["blocked"] or "{}")
         self._cursor = {(publisher, key): seq for publisher, key, seq in json.loads(state["cursor"] or "[]")}
         self._seen = set(json.loads(state["seen"] or "[]"))
@@ -233,24 +241,34 @@ class Intake:
         if arrival.event_id in self._held:
             return
         if meta is None:
+            await self.unit.hold()
             if arrival.event_id not in self._seen:  # discarded, and read again by whoever had it in hand
                 self._block(arrival, status="parked", reason=UNDECODABLE)
             return
         after = self._cursor.get((meta.source, meta.key), 0)
         if meta.id in self._seen or meta.id in self.marks.inbox or (meta.sequence <= after and not self._handler(meta)):
             return
-        if meta.id in culprits:
-            self._block(arrival, status="parked", reason=culprits[meta.id])
-        elif self._blocked.get(meta.key) == "parked":
-            self._block(arrival, status="waiting", reason="behind a parked event")
-        elif meta.sequence <= after:
-            self._block(arrival, status="parked", reason=f"order_violation: {meta.sequence} after {after}")
-        elif meta.sequence > after + 1:
-            self._block(arrival, status="waiting", reason=f"gap: {meta.sequence} after {after}")
+        obstacle = self._obstacle(meta, after, culprits)
+        if obstacle or meta.key in self._blocked:
+            await self.unit.hold()
+        if obstacle:
+            self._block(arrival, status=obstacle[0], reason=obstacle[1])
         else:
             await self.apply(arrival, meta)
             if meta.key in self._blocked:
                 await self._drain(meta.key, culprits)
+
+    def _obstacle(self, meta: Meta, after: int, culprits: Mapping[str, str]) -> tuple[str, str] | None:
+        """Why an unseen event cannot be applied now, and whether it is parked itself or waits; None when it can."""
+        if meta.id in culprits:
+            return "parked", culprits[meta.id]
+        if self._blocked.get(meta.key) == "parked":
+            return "waiting", "behind a parked event"
+        if meta.sequence <= after:
+            return "parked", f"order_violation: {meta.sequence} after {after}"
+        if meta.sequence > after + 1:
+            return "waiting", f"gap: {meta.sequence} after {after}"
+        return None
 
     async def apply(self, arrival: Arrival, meta: Meta) -> None:
         """Run the handler, if this service has one, and move the cursor."""
@@ -338,7 +356,7 @@ class Intake:
         cursors = [{"publisher": p, "key": k, "seq": s} for (p, k), s in marks.cursor.items()]
         values = (list(marks.inbox), list(marks.inbox.values()), json.dumps(cursors), marks.unparked)
         await self.unit.flush(_MARKS, (*values, marks.position_json()))
-        reach("consumer.mid_batch", self.parts.settings.fault)
+        reach("consumer.mid_batch", self.parts.settings.fault)  # committed already where one statement did it
 
     def _handler(self, meta: Meta) -> Any:
         return self.parts.reactions.get(meta.type)

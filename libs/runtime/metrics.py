@@ -117,7 +117,9 @@ class Metrics(Collector):
             "timers_fired", "Timers by kind and outcome: applied, failed, retried", ("kind", "outcome"), **common
         )
         self.published = Counter("events_published", "Events acknowledged by the broker", ("topic",), **common)
-        self.retries = Counter("retries", "Attempts that a transient fault made necessary", ("where",), **common)
+        self.retries = Counter(
+            "retries", "Attempts that a transient fault or a changed key made necessary", ("where",), **common
+        )
         ProcessCollector(registry=self.registry)
         self._standing: Figures = {}
         self._identity = (service, version("silverbear"), platform.python_version())

@@ -136,7 +136,10 @@ class Settings(BaseSettings):
 
     @property
     def idle_ms(self) -> int:
-        """After how long PostgreSQL ends a transaction left idle: before Kafka gives the partitions away."""
+        """After how long PostgreSQL ends a transaction left idle: before Kafka gives the partitions away.
+
+        A reader's batch that only watches its keys has none: what proves it is their versions.
+        """
         return self.idle_timeout_ms or min(8_000, self.session_timeout_ms * 4 // 5)
 
     @model_validator(mode="after")

@@ -22,6 +22,16 @@ MOVED = """
 INSERT INTO stream (key, seq) SELECT key, seq FROM jsonb_to_recordset($1::jsonb) AS t(key text, seq bigint)
 ON CONFLICT (key) DO UPDATE SET seq = excluded.seq
 """
+# LOCK and MOVED in one, for keys that were only looked at: as they were found, or not at all. A version that somebody
+# else has moved since becomes NULL, which the column refuses, and the whole statement fails.
+UNCHANGED = """
+INSERT INTO stream (key, seq, version, org)
+SELECT key, seq, version + 1, org FROM jsonb_to_recordset($1::jsonb)
+AS w(key text, seq bigint, version bigint, org text)
+ON CONFLICT (key) DO UPDATE
+SET seq = excluded.seq, org = excluded.org,
+    version = CASE stream.version WHEN excluded.version - 1 THEN excluded.version END
+"""
 OUTBOX = """
 INSERT INTO outbox (key, topic, event_id, headers, payload)
 SELECT key, topic, event_id, headers, payload FROM jsonb_to_recordset($1::jsonb)

@@ -147,8 +147,10 @@ class Work:
         if error is None:
             self._unit.committed.append(self._applied)
         elif isinstance(error, Exception):
-            self._tell("retried" if is_transient(error) else "failed", self._took)
-            end(self._span, error)
+            transient, again = is_transient(error), self._unit.watching
+            self._tell("retried" if transient or again else "failed", self._took)
+            if transient or not again:  # else it fails once more under locks, and that is what is shown
+                end(self._span, error)
 
     def _applied(self) -> None:
         self._tell("applied", self._took)

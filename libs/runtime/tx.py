@@ -2,6 +2,9 @@
 
 `Unit` is the transaction; `Tx` is what a command sees of it: one cause, one actor, one business date. A unit locks
 the stream rows of all keys it will touch first, sorted, so a key's changes are serial and its sequence has no gap.
+Or it only watches them: it reads without a transaction, and its one statement at the end does all or, where one of the
+keys has changed since, nothing. Nothing that it saw may then be believed, an error least of all: the work is to be done
+again under locks.
 """
 
 from __future__ import annotations
@@ -90,6 +93,10 @@ class Unit:
         self._seq: dict[str, int] = {}
         self._born: set[str] = set()
         self._owners: dict[str, str] = {}
+        self.watching = False
+        """Whether this began without locks: then whatever goes wrong in it is done again under them."""
+        self._watched: dict[str, int] = {}
+        self._over = False
         self._lots: dict[str, _Lot] = {}
         self._events: list[dict[str, Any]] = []
         self._calls: list[dict[str, Any]] = []
@@ -109,7 +116,7 @@ class Unit:
         self.locked((row["key"], row["seq"], row["org"]) for row in rows)
 
     def locked(self, rows: Iterable[tuple[str, int, str]]) -> None:
-        """Note keys whose stream rows this transaction holds: each with its last sequence and its owner."""
+        """Note keys that this unit may change: each with its last sequence and its owner."""
         for key, seq, org in rows:
             self._seq[key], self._owners[key] = seq, org
         self.keys = tuple(self._seq)
@@ -120,6 +127,29 @@ class Unit:
         self._born.update(born)
         self.locked((key, 0, owner) for key in born)
 
+    def watch(self, rows: Iterable[tuple[str, int, int, str]]) -> None:
+        """Note keys that are only looked at, before a transaction has begun: last sequence, version and owner."""
+        found, self.watching = list(rows), True
+        self._watched = {key: version for key, _, version, _ in found}
+        self.locked((key, seq, org) for key, seq, _, org in found)
+
+    async def hold(self) -> None:
+        """Begin the transaction and lock what was only watched, as it was found; what has changed since fails."""
+        if self._over:
+            raise RuntimeError("the unit is committed: its one statement was its transaction")
+        if self._watched:
+            await self.driver.execute("BEGIN")
+            await self._read(statements.UNCHANGED, self._watched_rows())
+            self._watched = {}
+
+    def _watched_rows(self) -> str:
+        return to_json(
+            [
+                {"key": key, "seq": self._seq[key], "version": version, "org": self._owners[key]}
+                for key, version in sorted(self._watched.items())
+            ]
+        ).decode()
+
     def owner_of(self, key: str) -> str:
         """The organisation unit that a locked key belongs to; empty when none is known."""
         return self._owners.get(key, "")
@@ -129,7 +159,11 @@ class Unit:
         return tuple(f"{event['headers']['ce_type']}/{event['event_id']}" for event in self._events)
 
     async def sql(self, statement: str, *values: Any) -> list[dict[str, Any]]:
-        """Run one statement ($1-style parameters) and return its rows."""
+        """Run one statement ($1-style parameters), in the transaction and under the locks, and return its rows."""
+        await self.hold()
+        return await self._read(statement, *values)
+
+    async def _read(self, statement: str, *values: Any) -> list[dict[str, Any]]:
         return [dict(row) for row in await self.driver.fetch(statement, *values)]
 
     async def rows_of(self, shelf: Shelf[T], group: str) -> tuple[T, ...]:
@@ -137,7 +171,7 @@ class Unit:
         lot = self._lots.setdefault(shelf.name, _Lot(shelf))
         if group not in lot.groups:
             wanted = {group, *self.keys} - lot.groups
-            for record in await self.sql(shelf.select_sql, sorted(wanted)):
+            for record in await self._read(shelf.select_sql, sorted(wanted)):
                 row = shelf.load(record)
                 lot.rows.setdefault(shelf.id_of(row), row)
             lot.groups |= wanted
@@ -150,7 +184,7 @@ class Unit:
             if shelf.group == shelf.id:
                 await self.rows_of(shelf, id_)
             else:
-                for record in await self.sql(shelf.find_sql, [id_]):
+                for record in await self._read(shelf.find_sql, [id_]):
                     lot.rows[id_] = shelf.load(record)
         found: T | None = lot.rows.get(id_)
         return found
@@ -185,23 +219,29 @@ class Unit:
         self._cancelled[kind, ref] = None
 
     async def flush(self, beside: tuple[str, ...] = (), beside_values: tuple[Any, ...] = ()) -> None:
-        """Write everything queued: one statement for timers, one for calls, and one for all shelves and the events.
+        """Write everything queued in one statement: all that a unit which only watches its keys ever writes.
 
-        The statements `beside`, each with $1-style parameters of its own, go with the events: what a door has to note
-        in tables that no command writes. A service's `journal` statement takes the events ($1, as JSON) last of all, so
-        that it may lock.
+        The statements `beside`, each with $1-style parameters of its own, go with it: what a door has to note in tables
+        that no command writes. A service's `journal` statement takes the events ($1, as JSON) last of all, so that it
+        may lock; then the keys are held first.
         """
-        await self._flush_waiting()
-        lots = sorted((lot for lot in self._lots.values() if lot.dirty), key=lambda lot: lot.shelf.name)
-        values = [lot.shelf.dump([lot.rows[id_] for id_ in lot.dirty]) for lot in lots]
-        parts = [lot.shelf.save_sql for lot in lots]
         events = to_json(self._events).decode() if self._events else ""
+        if self._over or (events and self.journal):
+            await self.hold()  # which refuses when it is over
+        lots = sorted((lot for lot in self._lots.values() if lot.dirty), key=lambda lot: lot.shelf.name)
+        written = [(lot.shelf.save_sql, (lot.shelf.dump([lot.rows[id_] for id_ in lot.dirty]),)) for lot in lots]
+        written += self._waiting()
         if born := [{"key": key, "seq": self._seq[key], "org": self._owners[key]} for key in self._born]:
-            parts.append(statements.BORN)
-            values.append(to_json(born).decode())
-        parts += beside
-        values += beside_values
-        if moved := self._touched():
+            written.append((statements.BORN, (to_json(born).decode(),)))
+        parts = [part for part, _ in written] + list(beside)
+        values = [value for _, of_part in written for value in of_part] + list(beside_values)
+        # Behind all but the outbox: PostgreSQL runs the last part first and the others from the end, so a key's row is
+        # locked before any other, here as elsewhere. Were it not so, a deadlock would have this done once more.
+        if self._watched:
+            parts.append(statements.UNCHANGED)
+            values.append(self._watched_rows())
+            self._watched, self._over = {}, True
+        elif moved := self._touched():
             parts.append(statements.MOVED)
             values.append(to_json(moved).decode())
         if events:
@@ -210,7 +250,7 @@ class Unit:
             self.rings.add("outbox")
         if not parts:
             return
-        await self.sql(statements.together(tuple(parts)), *values)
+        await self._read(statements.together(tuple(parts)), *values)
         if events and self.journal:
             await self.sql(self.journal, events)
             self.rings.add("journal")
@@ -219,18 +259,21 @@ class Unit:
         self._events.clear()
         self._born.clear()
 
-    async def _flush_waiting(self) -> None:
+    def _waiting(self) -> list[tuple[str, tuple[Any, ...]]]:
+        """The statements for timers and calls, each with its values."""
+        found: list[tuple[str, tuple[Any, ...]]] = []
         if self._cancelled:
             kinds, refs = zip(*self._cancelled, strict=True)
-            await self.sql(statements.FORGET_TIMERS, kinds, refs)
+            found.append((statements.FORGET_TIMERS, (kinds, refs)))
             self._cancelled.clear()
         if self._timers:
-            await self.sql(statements.TIMERS, json.dumps(list(self._timers.values())))
+            found.append((statements.TIMERS, (json.dumps(list(self._timers.values())),)))
             self._timers.clear()
         if self._calls:
-            await self.sql(statements.CALLS, json.dumps(self._calls))
+            found.append((statements.CALLS, (json.dumps(self._calls),)))
             self._calls.clear()
             self.rings.add("calls")
+        return found
 
     def _touched(self) -> list[dict[str, Any]]:
         keys = dict.fromkeys(event["key"] for event in self._events if event["key"] not in self._born)

@@ -19,6 +19,7 @@ from libs.runtime.database import transaction
 from libs.runtime.keyring import Keyring
 from libs.runtime.policies import PolicyBook
 from libs.runtime.rates import Rates
+from libs.runtime.room import Room
 from libs.runtime.settings import Settings
 from libs.runtime.telemetry import Telemetry
 from libs.runtime.tx import Booking, Tx, Unit
@@ -71,6 +72,7 @@ class Parts:
     bell: Bell = field(init=False)
     waiting: Waiting = field(default_factory=Waiting)
     rates: Rates = field(default_factory=Rates)
+    room: Room = field(default_factory=Room)
     log: Any = field(default_factory=structlog.get_logger)
     telemetry: Telemetry = field(default_factory=Telemetry)
 
@@ -81,6 +83,12 @@ class Parts:
     async def transaction(self) -> AsyncIterator[Unit]:
         """A transaction of this service: committed on leaving, rolled back on any error."""
         async with self._within("BEGIN") as unit:
+            yield unit
+
+    @asynccontextmanager
+    async def optimistic(self) -> AsyncIterator[Unit]:
+        """The same for work on keys that hardly ever anybody else changes just then: see Unit.watch."""
+        async with self._within("") as unit:
             yield unit
 
     @asynccontextmanager

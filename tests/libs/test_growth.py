@@ -14,8 +14,11 @@ from typing import Any
 
 import pytest
 
-from libs.runtime import inbound
+from libs.runtime import answers, inbound
+from libs.runtime.database import borrowed
 from libs.runtime.inbound import Intake
+from libs.runtime.relay import Relay
+from libs.runtime.sender import Outcome
 from libs.runtime.tx import Unit
 from tests.harness.bench import Bench
 from tests.harness.toy import referral
@@ -49,9 +52,9 @@ class Read:
     rows: int
 
     @classmethod
-    async def by(cls, unit: Unit) -> Read:
-        """By this transaction, so far, in the service's schema."""
-        return cls(**(await unit.sql(_READ_SQL))[0])
+    async def by(cls, driver: Any) -> Read:
+        """By this connection's transaction, so far, in the service's schema."""
+        return cls(**await driver.fetchrow(_READ_SQL))
 
     def __sub__(self, other: Read) -> Read:
         return Read(self.pages - other.pages, self.rows - other.rows)
@@ -69,18 +72,21 @@ def some(keys: int) -> list[str]:
     return [f"f{29 * number + 1}" for number in range(keys)]
 
 
+@pytest.mark.parametrize("lock", [True, False])
 @pytest.mark.parametrize("keys", [1, 100])
-async def test_taking_a_batch_reads_nothing_of_facilities_that_it_is_not_about(toy_bench: Make, keys: int) -> None:
+async def test_taking_a_batch_reads_nothing_of_facilities_that_it_is_not_about(
+    toy_bench: Make, keys: int, lock: bool
+) -> None:
     async with toy_bench("rating") as bench, bench.parts.transaction() as unit:
         await fill(unit, 10_000)
         batch = [bench.arrival(referral(key, "x"), key, DAY) for key in some(keys)]
-        before = await Read.by(unit)
+        before = await Read.by(unit.driver)
         intake = Intake(bench.parts, unit)
-        await intake.open(batch)
+        await intake.open(batch, lock=lock)
         for arrival in batch:
             await intake.take(arrival, {})
         await intake.close()
-        read = await Read.by(unit) - before
+        read = await Read.by(unit.driver) - before
         assert len(intake.marks.inbox) == keys
         assert len(intake._cursor) == (PUBLISHERS + 1) * keys
         assert read.rows < 20 + 10 * keys
@@ -99,11 +105,52 @@ async def test_events_that_nobody_handles_here_pass_by_reading_their_own_cursors
             told = [{"publisher": "/silverbear/other1", "key": name, "first": first, "last": first} for name in names]
             return (await unit.sql(inbound._PASSING_SQL, json.dumps(told), json.dumps(place)))[0]["passed"]
 
-        before = await Read.by(unit)
+        before = await Read.by(unit.driver)
         assert await passed(2, *some(keys))
-        read = await Read.by(unit) - before
+        read = await Read.by(unit.driver) - before
         assert read.rows < 10 + 3 * keys
         assert read.pages < 60 + 40 * keys
         assert not await passed(2, *some(keys))  # a second time is out of turn
         assert not await passed(1, "new", "blocked7")
         assert await passed(1, "new", "a new one")
+
+
+async def passed_on(bench: Bench, rows: int) -> None:
+    """Let so many events have gone through the outbox; one more waits, and no vacuum has come yet."""
+    async with borrowed(bench.parts.engine) as driver:
+        await driver.execute(
+            "INSERT INTO outbox (key, topic, event_id, headers, payload)"
+            " SELECT 'f' || n, 'application', n::text, '{}', repeat('x', 500) FROM generate_series(1, $1::int) n",
+            rows + 1,
+        )
+        await driver.execute("DELETE FROM outbox WHERE event_id <> $1", str(rows + 1))
+
+
+async def test_a_command_that_knows_of_room_reads_nothing_of_what_has_passed_the_outbox(toy_bench: Make) -> None:
+    async with toy_bench("application") as bench, bench.parts.transaction() as unit:
+        await passed_on(bench, 10_000)
+
+        async def read(looks: bool) -> Read:
+            before = await Read.by(unit.driver)
+            (row,) = await unit.sql(answers.ENTER, "somebody", f"key {looks}", ["f1"], "", looks)
+            assert row["waiting"] == (1 if looks else None)
+            return await Read.by(unit.driver) - before
+
+        assert (await read(False)).pages < 50
+        assert (await read(True)).pages > 50
+
+
+async def test_the_relay_reads_what_waits_and_not_again_and_again_what_has_passed(toy_bench: Make) -> None:
+    async with toy_bench("application") as bench, borrowed(bench.parts.engine) as driver:
+        await driver.execute("ALTER TABLE outbox SET (autovacuum_enabled = off)")
+        await driver.execute("VACUUM ANALYZE outbox")
+        relay = Relay(bench.parts)
+        await relay._lead(driver)
+        assert await relay._turn(driver, Outcome()) == []  # planned now, for a table that is empty
+        await passed_on(bench, 10_000)
+        async with driver.transaction():
+            (first,) = await relay._turn(driver, Outcome())
+            before = await Read.by(driver)
+            assert await relay._turn(driver, Outcome()) == [first]
+            read = await Read.by(driver) - before
+        assert (first["key"], read.rows < 10, read.pages < 50) == ("f10001", True, True)
