@@ -13,7 +13,7 @@ import asyncpg  # type: ignore[import-untyped]  # ships no types
 import pytest
 
 from libs.kernel.errors import Refused
-from libs.runtime.inbound import Intake, pass_by
+from libs.runtime.inbound import Arrival, Intake, pass_by
 from libs.runtime.tx import Cause, Tx, Unit
 from tests.harness.bench import Bench
 from tests.harness.toy import TALLY, note, referral
@@ -284,3 +284,36 @@ async def test_after_its_one_statement_a_unit_takes_nothing_more(toy_bench: Make
             with pytest.raises(RuntimeError, match="committed"):
                 await unit.flush()
         assert await seen(bench) == {"f1": ["a", "b"]}
+
+
+async def test_readers_and_commands_on_the_same_keys_at_once_lose_double_and_misplace_nothing(toy_bench: Make) -> None:
+    keys, publishers, rounds = ("f1", "f2", "f3"), ("p1", "p2", "p3"), 12
+    async with toy_bench("rating") as bench:
+
+        def told_by(publisher: str, number: int) -> list[Arrival]:
+            arrivals = [
+                bench.arrival(referral(key, f"{publisher}.{number}"), key, DAY, sequence=number) for key in keys
+            ]
+            return [replace(a, meta=replace(a.meta, source=publisher)) for a in arrivals if a.meta]
+
+        async def reads(publisher: str) -> None:
+            for number in range(1, rounds + 1):
+                await bench.deliver(*told_by(publisher, number))
+
+        async def commands(key: str) -> None:
+            for number in range(1, rounds + 1):
+                await meddle(bench, key, f"c.{number}")
+
+        await asyncio.gather(*map(reads, publishers), *map(commands, keys))
+        found, sent = await seen(bench), await told(bench)
+        for key in keys:
+            for who in (*publishers, "c"):  # each in its own order, and once
+                assert [word for word in found[key] if word.startswith(f"{who}.")] == [
+                    f"{who}.{number}" for number in range(1, rounds + 1)
+                ]
+            assert [seq for of, seq in sent if of == key] == list(range(1, 4 * rounds + 1))
+        overtaken = bench.parts.telemetry.metrics.registry.get_sample_value(
+            "silverbear_retries_total", {"where": "locks"}
+        )
+        assert overtaken, "nobody met anybody"
+        assert await bench.parked() == []
