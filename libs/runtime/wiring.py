@@ -87,7 +87,7 @@ class Parts:
 
     @asynccontextmanager
     async def optimistic(self) -> AsyncIterator[Unit]:
-        """The same for work on keys that hardly ever anybody else changes just then: see Unit.watch."""
+        """The same for keys that others hardly ever change meanwhile: they are watched, not locked (Unit.watch)."""
         async with self._within("") as unit:
             yield unit
 
