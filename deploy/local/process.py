@@ -26,6 +26,7 @@ from deploy.local import child as child_script
 
 PORTS = range(20_000, 32_000)
 """Below the range kernels take outgoing ports from, so that a killed server gets its own port back."""
+_KEEPERS: list[socket.socket] = []
 
 LOG_TAIL_LINES = 25
 
@@ -157,19 +158,25 @@ def terminate(*children: Child, grace_s: float = 10.0) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different loopback TCP ports nothing listens on right now."""
+    """`count` different loopback TCP ports, kept for this process and its children until it ends.
+
+    A bound socket that never listens keeps each: who asks for the port alone is refused, and who sets SO_REUSEADDR, as
+    servers do, may listen on it. So nobody takes it before its server has started, or while that one starts again.
+    """
     ports: list[int] = []
     for port in secrets.SystemRandom().sample(PORTS, len(PORTS)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        keeper = socket.socket()
+        try:
+            keeper.bind(("127.0.0.1", port))
+        except OSError:
+            keeper.close()
+            continue
+        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _KEEPERS.append(keeper)
         ports.append(port)
         if len(ports) == count:
             return ports
-    raise ChildFailed(f"no {count} free ports between {PORTS.start} and {PORTS.stop}")
+    raise ChildFailed(f"no {count} free ports from {PORTS[0]} to {PORTS[-1]}")
 
 
 @contextmanager

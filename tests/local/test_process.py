@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local import process
 from deploy.local.process import Child, ChildFailed, clear_orphans, free_ports, locked, run, spawn, terminate
 
 SERVER = """
@@ -27,6 +30,14 @@ import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("deaf", flush=True)
 time.sleep(60)
+"""
+
+ASKING = """
+import sys
+from deploy.local import process
+process.PORTS = [int(port) for port in sys.argv[1:]]
+print(process.free_ports(1), flush=True)
+sys.stdin.read()
 """
 
 
@@ -103,6 +114,26 @@ def test_run_gives_the_output_or_the_reason() -> None:
 
 def test_free_ports_are_different() -> None:
     assert len(set(free_ports(50))) == 50
+
+
+def test_a_port_given_to_one_process_is_given_to_no_other_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_KEEPERS", keepers := [])
+    two = free_ports(2)
+    for keeper in keepers:
+        keeper.close()
+
+    def ask() -> subprocess.Popen[str]:
+        argv = [sys.executable, "-c", ASKING, *map(str, two)]
+        return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    with ask() as one, ask() as other:
+        first, second = (json.loads(asked.stdout.readline())[0] for asked in (one, other) if asked.stdout)
+        assert {first, second} == set(two)
+        assert "no 1 free ports" in ask().communicate()[1]
+        one.communicate()
+        with ask() as heir:
+            assert heir.communicate()[0] == f"[{first}]\n"
+        other.communicate()
 
 
 def test_a_lock_is_held_by_one_and_free_afterwards(tmp_path: Path) -> None:
