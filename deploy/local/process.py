@@ -6,6 +6,7 @@ thread. Elsewhere only a clean end of the parent stops them.
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import os
 import secrets
@@ -26,7 +27,6 @@ from deploy.local import child as child_script
 
 PORTS = range(20_000, 32_000)
 """Below the range kernels take outgoing ports from, so that a killed server gets its own port back."""
-_KEEPERS: list[socket.socket] = []
 
 LOG_TAIL_LINES = 25
 
@@ -172,7 +172,7 @@ def free_ports(count: int) -> list[int]:
             keeper.close()
             continue
         keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        _KEEPERS.append(keeper)
+        atexit.register(keeper.close)
         ports.append(port)
         if len(ports) == count:
             return ports

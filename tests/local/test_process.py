@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import process
 from deploy.local.process import Child, ChildFailed, clear_orphans, free_ports, locked, run, spawn, terminate
 
 SERVER = """
@@ -116,11 +115,8 @@ def test_free_ports_are_different() -> None:
     assert len(set(free_ports(50))) == 50
 
 
-def test_a_port_given_to_one_process_is_given_to_no_other_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "_KEEPERS", keepers := [])
-    two = free_ports(2)
-    for keeper in keepers:
-        keeper.close()
+def test_a_port_given_to_one_process_is_given_to_no_other_until_it_ends() -> None:
+    two = json.loads(run([sys.executable, "-c", "from deploy.local import process; print(process.free_ports(2))"]))
 
     def ask() -> subprocess.Popen[str]:
         argv = [sys.executable, "-c", ASKING, *map(str, two)]
