@@ -33,7 +33,8 @@ POM = Path(__file__).with_name("pom.xml")
 JAVA_VERSION_MIN = 17  # Kafka 4 brokers need it
 FETCH_SECONDS_MAX = 600.0  # that one process waits for another to fetch the jars
 JAVA_OPTIONS = [
-    "-Xms64m",
+    "-Xms256m",
+    "-Xmn160m",
     "-Xmx384m",
     "-XX:+UseSerialGC",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",

@@ -43,10 +43,18 @@ class Bell:
 
     @asynccontextmanager
     async def heard(
-        self, channel: str, wake: asyncio.Event, *, after: Callable[[Any], Awaitable[None]] | None = None
+        self,
+        channel: str,
+        wake: asyncio.Event,
+        *,
+        after: Callable[[Any], Awaitable[None]] | None = None,
+        afar: Callable[[], object] | None = None,
     ) -> AsyncIterator[Any]:
-        """A dedicated bare connection, as `listening` gives it; `wake` is set whenever `channel` is rung anywhere."""
-        async with listening(self._engine, channel, wake, after=after) as driver:
+        """A dedicated bare connection, as `listening` gives it; `wake` is set whenever `channel` is rung anywhere.
+
+        Where another process rings, `afar` is called instead, if given.
+        """
+        async with listening(self._engine, channel, afar or wake.set, after=after) as driver:
             self._near[channel].add(wake)
             try:
                 yield driver

@@ -19,11 +19,12 @@ from aiokafka.errors import KafkaError
 
 from libs.kernel.errors import Refused
 from libs.runtime import parking
-from libs.runtime.database import OVERTAKEN, backoff, briefly, is_transient, patiently
+from libs.runtime.database import backoff, briefly, is_transient, patiently
 from libs.runtime.daybreak import Daybreak, newest_day
 from libs.runtime.faults import reach
 from libs.runtime.inbound import Arrival, Intake, ResumeFailed, pass_by, read_meta, reason_of, told_of
 from libs.runtime.logs import fault
+from libs.runtime.tx import Unit
 from libs.runtime.wiring import Parts
 
 CLOCK = "clock"
@@ -242,38 +243,28 @@ class Consumer:
     async def _once(self, arrivals: Sequence[Arrival], culprits: Mapping[str, str]) -> None:
         if await pass_by(self.parts, arrivals):
             unfinished: Sequence[str] = ()
-        elif culprits or (watched := await self._watching(arrivals)) is None:
-            unfinished = await self._take(arrivals, culprits)
         else:
+            watched = (
+                None if culprits else await self.parts.attempt(lambda unit: self._take(unit, arrivals, lock=False))
+            )
+            if watched is None:
+                async with self.parts.transaction() as unit:
+                    watched = await self._take(unit, arrivals, culprits)
             unfinished = watched
         for key in unfinished:
             await self._redrive(key)
         reach("consumer.after_commit", self.parts.settings.fault)
         await Daybreak.progressed(self.parts)
 
-    async def _watching(self, arrivals: Sequence[Arrival]) -> list[str] | None:
-        """Take a batch without locks; None, and nothing is changed, when it has to be done again under them.
-
-        That is so when somebody else has changed one of its keys meanwhile, and after any failure: what was read may
-        not fit together then.
-        """
-        try:
-            return await self._take(arrivals, {}, lock=False)
-        except Exception as error:
-            if is_transient(error):
-                raise
-            if isinstance(error, OVERTAKEN):
-                self.parts.telemetry.retried("locks")
-            return None
-
-    async def _take(self, arrivals: Sequence[Arrival], culprits: Mapping[str, str], *, lock: bool = True) -> list[str]:
+    async def _take(
+        self, unit: Unit, arrivals: Sequence[Arrival], culprits: Mapping[str, str] | None = None, *, lock: bool = True
+    ) -> list[str]:
         """Take a batch; the keys with which there is more to go on."""
-        async with self.parts.transaction() if lock else self.parts.optimistic() as unit:
-            intake = Intake(self.parts, unit)
-            await intake.open(arrivals, lock=lock)
-            for arrival in arrivals:
-                await intake.take(arrival, culprits)
-            await intake.close()
+        intake = Intake(self.parts, unit)
+        await intake.open(arrivals, lock=lock)
+        for arrival in arrivals:
+            await intake.take(arrival, culprits or {})
+        await intake.close()
         return intake.unfinished
 
     async def _redrive(self, key: str) -> None:

@@ -167,9 +167,13 @@ async def patiently(work: Callable[[], Awaitable[T]], *, on_retry: Callable[[Bas
 
 @asynccontextmanager
 async def listening(
-    engine: AsyncEngine, channel: str, wake: asyncio.Event, *, after: Callable[[Any], Awaitable[None]] | None = None
+    engine: AsyncEngine,
+    channel: str,
+    rung: Callable[[], object],
+    *,
+    after: Callable[[Any], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Any]:
-    """A dedicated bare connection on which NOTIFY `<schema>.<channel>` sets `wake`; good for an advisory lock.
+    """A dedicated bare connection on which NOTIFY `<schema>.<channel>` calls `rung`; good for an advisory lock.
 
     Each statement is its own transaction. The connection is closed at the end, never reused: a session's locks and
     listeners end with it. `after` comes before it listens: each NOTIFY wakes every connection of the database that
@@ -181,7 +185,7 @@ async def listening(
         if after is not None:
             await after(driver)
         schema = await driver.fetchval("SELECT current_schema()")
-        await driver.add_listener(f"{schema}.{channel}", lambda *_: wake.set())
+        await driver.add_listener(f"{schema}.{channel}", lambda *_: rung())
         yield driver
     finally:
         lent.invalidate()

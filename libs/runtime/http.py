@@ -18,12 +18,14 @@ from libs.kernel.money import Money
 from libs.runtime import answers
 from libs.runtime.auth import ACTING_FOR, Caller, Unauthenticated
 from libs.runtime.certificates import thumbprint_of
+from libs.runtime.etags import IF_MATCH, check_match
+from libs.runtime.ids import uuid7
 from libs.runtime.keyring import Keyring
 from libs.runtime.openapi import header, reads_headers
 from libs.runtime.problems import MEDIA_TYPE, problem, problem_body
 from libs.runtime.rates import TooMany
 from libs.runtime.telemetry import standing_at
-from libs.runtime.tx import Cause, Tx, Unit, uuid7
+from libs.runtime.tx import Cause, Tx, Unit
 from libs.runtime.wiring import Parts
 
 KEY_CHARACTERS_MAX = 255
@@ -31,6 +33,8 @@ ORDER_SECONDS_MAX = 60
 """For an order whose transactions are its own, while its idempotency key stays claimed."""
 EVENTS_HEADER = "silverbear-events"
 Command = Callable[[Tx], Awaitable[Any]]
+_Found = tuple[str, int, int, str]
+"""A key as a command found it: its last sequence, its version, and whose it is."""
 # A day as a caller writes it: far enough from the ends of the calendar that every rule can count days from it.
 Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2199, 12, 31))]
 
@@ -50,18 +54,6 @@ class MoneyIn(BaseModel):
 
 class OutOfReach(NotAllowed):
     """What the request names belongs to a branch that is not the caller's business."""
-
-
-class Stale(Rejection):
-    """`If-Match` names a version that is no longer there."""
-
-    status = 412
-
-
-class NotSeen(Rejection):
-    """The request would overwrite what its caller does not say to have seen."""
-
-    status = 428
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +218,12 @@ class CommandDoor(RequestDoor):
 
         Before, it waited for the first: at a key's row, or where its own answer was to be stored.
         """
+        if not self.parts.journal:  # with one, every event takes a lock in the end
+            watched = await self.parts.attempt(
+                lambda unit: self._act(unit, command, locks, status, fingerprint, lock=False)
+            )
+            if watched is not None:
+                return watched
         try:
             async with self.parts.command() as unit:
                 return await self._act(unit, command, locks, status, fingerprint)
@@ -235,10 +233,13 @@ class CommandDoor(RequestDoor):
                     return await self._replay(unit, fingerprint)
             raise
 
-    async def _act(self, unit: Unit, command: Command, locks: _Locked, status: int, fingerprint: str) -> Response:
+    async def _act(
+        self, unit: Unit, command: Command, locks: _Locked, status: int, fingerprint: str, *, lock: bool = True
+    ) -> Response:
         mine, keys, looks = self._mine, list(locks.keys), self.parts.room.unknown
-        state = (await unit.sql(answers.ENTER, *mine, sorted(set(keys) - self._born), locks.owner, looks))[0]
-        held = json.loads(state["locked"] or "[]")
+        asked = (*mine, sorted(set(keys) - self._born), looks)
+        (state,) = await (unit.sql(answers.ENTER, *asked, locks.owner) if lock else unit.sql(answers.LOOK, *asked))
+        held: list[_Found] = [(key, seq, version, org) for key, seq, version, org in json.loads(state["keys"] or "[]")]
         for _, _, _, org in held:
             if org:
                 self.require_reach(org)
@@ -248,21 +249,30 @@ class CommandDoor(RequestDoor):
             raise _not_open()
         if looks and await self._is_full(unit, state["waiting"]):
             return problem(503, "outbox_full", "events cannot be published just now", headers={"Retry-After": "5"})
-        before = {name: version - 1 for name, _, version, _ in held}
         if locks.own is not None:
             await locks.own(Tx(unit, self._cause(), state["open"]))
-        self._check_match(locks, before.get(next(iter(keys), ""), 0), state["open"])
-        unit.locked((name, seq, locks.owner or org) for name, seq, _, org in held)
+        before = {key: version for key, _, version, _ in held}.get(next(iter(keys), ""), 0)
+        check_match(self.request.headers.get("if-match"), before, state["open"], blindly=locks.blindly)
+        await self._take(unit, held, locks.owner, lock=lock)
         unit.bear(self._born.intersection(keys), locks.owner)
-        if locks.owner and any(org != locks.owner for _, _, _, org in held):
-            await unit.sql("UPDATE stream SET org = $2 WHERE key = ANY($1)", list(before), locks.owner)
         result = await command(Tx(unit, self._cause(keys), state["open"]))
         body = to_json(result).decode()
         told = unit.told()
         headers = {**_JSON, **({EVENTS_HEADER: ", ".join(told)} if told else {})}
-        await unit.flush((answers.STORE,), (*mine, fingerprint, str(status), json.dumps(headers), body))
+        store, day = (answers.STORE, ()) if lock else (answers.STORE_WITHIN, (state["open"],))
+        await unit.flush((store,), (*mine, fingerprint, str(status), json.dumps(headers), body, *day))
         self.parts.room.taken(len(told))
         return Response(body, status_code=status, headers=headers)
+
+    async def _take(self, unit: Unit, found: Sequence[_Found], owner: str, *, lock: bool) -> None:
+        """Note the keys as they were found, locked or to be watched; from now on they are `owner`'s if there is one."""
+        keys = [(key, seq, version, owner or org) for key, seq, version, org in found]
+        if not lock:
+            unit.watch(keys, holds=False)
+            return
+        if keys != found:
+            await unit.sql("UPDATE stream SET org = $2 WHERE key = ANY($1)", [key for key, *_ in keys], owner)
+        unit.locked((key, seq, org) for key, seq, _, org in keys)
 
     async def _is_full(self, unit: Unit, waiting: int) -> bool:
         """Whether the outbox takes no more. One parked row that stays behind spreads the ids: then rows are counted."""
@@ -271,14 +281,6 @@ class CommandDoor(RequestDoor):
             return True
         self.parts.room.seen(rows_max - waiting)
         return False
-
-    def _check_match(self, locks: _Locked, version: int, on: date) -> None:
-        """Raises Stale when `If-Match` names something else than what is there, NotSeen when it had to and does not."""
-        wanted = self.request.headers.get("if-match")
-        if wanted in (None, "*") and version and not locks.blindly:
-            raise NotSeen("if_match_needed", "this replaces what is there: send the ETag of what you saw")
-        if wanted is not None and not matches(wanted, etag(version, on) if version else ""):
-            raise Stale("precondition_failed", "it has changed since; look again")
 
     async def _rejected(self, error: Rejection, fingerprint: str) -> Response:
         """Store the rejection as the answer of this key, unless a twin was quicker."""
@@ -336,11 +338,6 @@ IDEMPOTENCY_KEY = header(
     minLength=1,
     maxLength=KEY_CHARACTERS_MAX,
 )
-IF_MATCH = header(
-    "If-Match",
-    "The ETag of what the caller saw at this service; 412 `precondition_failed` when it has changed since. A command"
-    " that replaces what is there answers 428 `if_match_needed` without it.",
-)
 
 
 async def caller_of(request: Request) -> Caller:
@@ -385,14 +382,3 @@ def _is_text(body: bytes) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def etag(version: int, on: date) -> str:
-    """The entity tag of what a service knows under one key: it changes with every change, and with the business day."""
-    return f'"{version}.{on:%Y%m%d}"'
-
-
-def matches(wanted: str, tag: str) -> bool:
-    """Whether an If-Match or If-None-Match header names this tag (empty: there is nothing); `*` names any."""
-    names = {name.strip().removeprefix("W/") for name in wanted.split(",")}
-    return bool(tag) and ("*" in names or tag in names)

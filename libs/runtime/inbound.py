@@ -18,6 +18,7 @@ from libs.kernel.errors import NotFound, Rejection
 from libs.runtime.database import borrowed, is_transient
 from libs.runtime.faults import reach
 from libs.runtime.logs import fault
+from libs.runtime.statements import WATCHED
 from libs.runtime.tx import Cause, Tx, Unit, adapter_of
 from libs.runtime.wiring import Parts
 
@@ -123,7 +124,7 @@ class Marks:
 # A cursor is found by publisher and key. The publishers are few and found one after the other: without them PostgreSQL
 # would read the cursors of every facility there is, for each batch. Each cursor is a look-up of its own (LATERAL with
 # LIMIT): a generic plan expects a hundred publishers, and as a join would rather read all cursors up to some 180,000.
-_STATE_SQL = """
+_STATE_SQL = f"""
 WITH RECURSIVE publishers AS (
     SELECT min(publisher) AS name FROM cursor
     UNION ALL
@@ -136,12 +137,10 @@ SELECT (SELECT open FROM clock WHERE id = 1) AS open,
        (SELECT json_agg(json_build_array(p.name, k.key, c.seq))
         FROM publishers p CROSS JOIN unnest($1::text[]) AS k(key)
         CROSS JOIN LATERAL (SELECT seq FROM cursor WHERE publisher = p.name AND key = k.key LIMIT 1) c) AS cursor,
-       (SELECT json_agg(json_build_array(k.key, COALESCE(s.seq, 0), COALESCE(s.version, 0), COALESCE(s.org, '')))
-        FROM unnest($1::text[]) AS k(key)
-        LEFT JOIN LATERAL (SELECT seq, version, org FROM stream WHERE key = k.key LIMIT 1) s ON true) AS stream,
+       {WATCHED.format(keys="$1")} AS stream,
        (SELECT json_agg(event_id) FROM inbox WHERE event_id = ANY($2)) AS seen,
        (SELECT json_agg(event_id) FROM parked WHERE event_id = ANY($2)) AS held
-"""
+"""  # noqa: S608 - a constant of ours
 BLAME_SQL = "UPDATE parked SET status = 'parked', reason = $2 WHERE id = $1"
 _PARK_SQL = """
 INSERT INTO parked (key, status, topic, event_id, headers, payload, reason)

@@ -10,7 +10,8 @@ from fastapi import Depends, Request
 
 from libs.kernel.errors import Invalid, NotAllowed, Rejection
 from libs.runtime.auth import PARTNER, Caller
-from libs.runtime.http import IDEMPOTENCY_KEY, IF_MATCH, CommandDoor, caller_of
+from libs.runtime.etags import IF_MATCH
+from libs.runtime.http import IDEMPOTENCY_KEY, CommandDoor, caller_of
 from libs.runtime.openapi import reads_headers
 
 Row = TypeVar("Row")

@@ -10,7 +10,8 @@ from pydantic_core import to_json
 
 from libs.kernel.errors import NotFound
 from libs.runtime.auth import Caller
-from libs.runtime.http import Command, RequestDoor, caller_of, etag, matches
+from libs.runtime.etags import etag, matches
+from libs.runtime.http import Command, RequestDoor, caller_of
 from libs.runtime.openapi import header, reads_headers
 from libs.runtime.parties import require_party
 from libs.runtime.tx import Tx, Unit

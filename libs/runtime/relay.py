@@ -2,8 +2,9 @@
 
 One active relay per service holds an advisory lock; the others stand by. Only what the broker acknowledged is deleted,
 so a crash in between sends twice and the readers' inbox drops the copy. A batch is on its way only when the one before
-is acknowledged; the database forgets that one, and reads the next if there is much to do, meanwhile. A row that can
-never be sent is parked with its error, and later rows of its key wait behind it.
+is acknowledged; the database forgets that one, and reads the next if there is much to do, meanwhile. What was committed
+in this very process need not be read (`libs/runtime/handover.py`). A row that can never be sent is parked with its
+error, and later rows of its key wait behind it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ IDLE_SECONDS_MAX = 15
 """A leader that says nothing for so long is frozen or cut off: PostgreSQL ends its session, and with it its lead."""
 POLL_SECONDS = 1.0
 
+FORGET_SECONDS = 0.005
+FORGET_ROWS = 50
+"""What was acknowledged is forgotten when nothing has come for so long, or with so many rows; or with the next read."""
 BATCH_BYTES_MAX = 8_388_608
 """Of payloads read at once, and at least one."""
 
@@ -37,7 +41,8 @@ SELECT topic, part, "offset" FROM jsonb_to_recordset($1::jsonb) AS p(topic text,
 ON CONFLICT (topic, part) DO UPDATE SET "offset" = GREATEST(published."offset", excluded."offset")
 """
 _NEXT_SQL = """
-SELECT id, key, topic, convert_to(headers::text, 'UTF8') AS headers, convert_to(payload, 'UTF8') AS payload FROM (
+SELECT id, key, topic, (headers->>'ce_sequence')::bigint AS seq,
+       convert_to(headers::text, 'UTF8') AS headers, convert_to(payload, 'UTF8') AS payload FROM (
     SELECT *, sum(octet_length(payload)) OVER (ORDER BY id) - octet_length(payload) AS ahead FROM (
         SELECT id, key, topic, headers, payload FROM outbox
         WHERE error = '' AND id NOT IN (SELECT unnest($1::bigint[])) AND key NOT IN (SELECT unnest($2::text[]))
@@ -68,13 +73,18 @@ class Relay:
         """Take the lead when it is free and publish until closed; the lead is lost with the connection."""
         while not self._closing:
             try:
-                async with self.parts.bell.heard("outbox", self._wake, after=self._lead) as driver:
+                async with self.parts.bell.heard("outbox", self._wake, after=self._lead, afar=self._told) as driver:
                     if not self._closing:
-                        with self.parts.bell.leading("outbox"):
+                        with self.parts.bell.leading("outbox"), self.parts.handover.leading():
                             await self._publish(driver)
             except Exception as error:  # noqa: BLE001 - a relay outlives any one failure; rows stay in the outbox
                 self._attempt += 1
                 await self._interrupted(error, self._attempt)
+
+    def _told(self) -> None:
+        """Another process has put something into the outbox."""
+        self.parts.handover.look()
+        self._wake.set()
 
     async def _interrupted(self, error: Exception, attempt: int = 1) -> None:
         """Say what failed, and wait a moment before it is tried again."""
@@ -98,9 +108,9 @@ class Relay:
             await self._sender.open()
             while not self._closing:
                 await self._find_blocked(driver)
+                self.parts.handover.look()
                 self._look_again = time.monotonic() + POLL_SECONDS
                 while time.monotonic() < self._look_again and not self._closing:
-                    self._wake.clear()
                     if not await self._batch(driver):
                         await woken(self._wake, seconds=POLL_SECONDS)
         finally:
@@ -114,58 +124,88 @@ class Relay:
 
         Ids are not committed in their order, so what is under way is left out by name: nothing is passed over for good.
         """
-        acknowledged = Outcome()
-        rows: Any = await self._turn(driver, acknowledged)
+        done = Outcome()
+        rows = await self._next(driver, done)
         while rows:
             reach("relay.before_send", self.parts.settings.fault)
-            sending: Outcome | BaseException
-            following: Any
-            # Both end before anything is judged: the connection is used by one at a time.
-            sending, following = await asyncio.gather(
-                self._sender.deliver(rows), self._go_on(driver, acknowledged, rows), return_exceptions=True
-            )
-            if isinstance(following, BaseException):
-                raise following
-            if isinstance(sending, BaseException):
-                raise sending
+            sending, following = await self._send(driver, done, rows)
             reach("relay.after_ack", self.parts.settings.fault)
+            done.add(sending)
             if len(sending.sent) < len(rows):
-                await self._turn(driver, sending, read=False)
+                self.parts.handover.reset()
+                await self._turn(driver, done, read=False)
                 await self._park(driver, sending.unsendable)
                 if sending.failure is not None and not sending.sent:
                     raise sending.failure
                 if sending.failure is not None:
                     await self._interrupted(sending.failure)
                 return True
-            rows, acknowledged = following, sending
+            rows = following
             if self._closing or time.monotonic() > self._look_again:
                 break
-            if not rows and self._wake.is_set():
-                self._wake.clear()
-                rows, acknowledged = await self._turn(driver, acknowledged), Outcome()
-        await self._turn(driver, acknowledged, read=False)
+            if not rows:
+                rows = await self._next(driver, done)
+        if rows:
+            self.parts.handover.reset()  # read, but not sent
+        await self._turn(driver, done, read=False)
         return bool(rows)
 
-    async def _go_on(self, driver: Any, acknowledged: Outcome, under_way: Any) -> Any:
-        """Forget the batch before the one under way, and read the one behind it where that one was full."""
-        large = sum(len(row["payload"]) for row in under_way) >= BATCH_BYTES_MAX
-        full = large or len(under_way) >= self.parts.settings.relay_batch_max
-        return await self._turn(driver, acknowledged, [row["id"] for row in under_way], read=full)
+    async def _next(self, driver: Any, done: Outcome) -> Any:
+        """What this process has just committed, or else what is in the outbox."""
+        while True:
+            self._wake.clear()
+            rows: Any = self.parts.handover.take(self.parts.settings.relay_batch_max)
+            if rows is None:
+                rows = await self._read(driver, done)
+            if rows or not done.sent or self._closing:
+                return rows
+            await woken(self._wake, seconds=FORGET_SECONDS)
+            if not self._wake.is_set():
+                return rows
+
+    async def _read(self, driver: Any, done: Outcome, under_way: Sequence[int] = ()) -> Any:
+        """Read what is in the outbox, and forget on the way."""
+        handover = self.parts.handover
+        handover.reading()
+        rows = await self._turn(driver, done, under_way)
+        handover.read([(row["key"], row["seq"]) for row in rows], more=self._is_full(rows))
+        return rows
+
+    def _is_full(self, rows: Any) -> bool:
+        large = sum(len(row["payload"]) for row in rows) >= BATCH_BYTES_MAX
+        return large or len(rows) >= self.parts.settings.relay_batch_max
+
+    async def _send(self, driver: Any, done: Outcome, rows: Any) -> tuple[Outcome, Any]:
+        """Send a batch; meanwhile forget those before it, and read the one behind it where it is full."""
+        full = self._is_full(rows)
+        if not full and len(done.sent) < FORGET_ROWS:
+            return await self._sender.deliver(rows), []
+        meanwhile = self._read(driver, done, [r["id"] for r in rows]) if full else self._turn(driver, done, read=False)
+        # Both end before anything is judged: the connection is used by one at a time.
+        sending: Outcome | BaseException
+        following: Any
+        sending, following = await asyncio.gather(self._sender.deliver(rows), meanwhile, return_exceptions=True)
+        if isinstance(following, BaseException):
+            raise following
+        if isinstance(sending, BaseException):
+            raise sending
+        return sending, following
 
     async def _turn(self, driver: Any, done: Outcome, under_way: Sequence[int] = (), *, read: bool = True) -> Any:
         """Forget what was acknowledged, note how far each partition came, and read what is next: in one statement."""
         texts: list[str] = []
         values: list[Any] = []
+        away = [*done.sent, *under_way]  # the statement still sees what it deletes
         if done.sent:
             for topic, number in done.count.items():
                 self.parts.telemetry.metrics.published.labels(topic).inc(number)
             marks = [{"topic": topic, "part": part, "offset": offset} for (topic, part), offset in done.reached.items()]
             texts += [_GONE_SQL, _REACHED_SQL]
-            values += [done.sent, json.dumps(marks)]
+            values += [list(done.sent), json.dumps(marks)]
         if read:
             texts.append(_NEXT_SQL)
-            away = [*done.sent, *under_way]  # the statement still sees what it deletes
             values += [away, self._blocked, self.parts.settings.relay_batch_max, BATCH_BYTES_MAX]
+        done.clear()
         return await driver.fetch(together(tuple(texts)), *values) if texts else []
 
     async def _park(self, driver: Any, unsendable: dict[int, str]) -> None:

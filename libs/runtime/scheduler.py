@@ -21,9 +21,9 @@ from libs.events.clock import DayClosed
 from libs.runtime.database import borrowed, patiently
 from libs.runtime.logs import fault
 from libs.runtime.relay import Relay
-from libs.runtime.tables import service_metadata
+from libs.runtime.tables import DAY_LOCK, service_metadata
 from libs.runtime.tx import Cause, Tx
-from libs.runtime.wiring import DAY_LOCK, Parts
+from libs.runtime.wiring import Parts
 
 KEY = "clock"
 PAUSE_SECONDS_MIN = 0.004

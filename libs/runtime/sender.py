@@ -53,6 +53,17 @@ class Outcome:
     """Rows that the broker will never take, each with the error."""
     failure: Exception | None = None
 
+    def clear(self) -> None:
+        """It is forgotten."""
+        self.sent, self.reached, self.count = [], {}, defaultdict(int)
+
+    def add(self, later: Outcome) -> None:
+        """What was acknowledged later as well."""
+        self.sent += later.sent
+        self.reached.update(later.reached)
+        for topic, number in later.count.items():
+            self.count[topic] += number
+
 
 @dataclass(slots=True)
 class _Batch:
@@ -105,9 +116,13 @@ class Sender:
             if topic not in partitions:
                 partitions[topic] = len(await producer.partitions_for(self.parts.topic(topic)))
             lanes[topic, _partition_of(row["key"], partitions[topic])].append(row)
-        async with asyncio.TaskGroup() as group:
-            for (topic, part), of_lane in lanes.items():
-                group.create_task(self._lane(producer, topic, part, of_lane, outcome))
+        under_way = [self._lane(producer, *place, of_lane, outcome) for place, of_lane in lanes.items()]
+        if len(under_way) == 1:
+            await under_way[0]
+        else:
+            async with asyncio.TaskGroup() as group:
+                for lane in under_way:
+                    group.create_task(lane)
         self._singly.difference_update(outcome.sent, outcome.unsendable)
         return outcome
 
@@ -183,7 +198,7 @@ class Sender:
 
     def _record(self, row: Any) -> tuple[dict[str, Any], Span | None]:
         """What goes into a batch for a row, and its span if there is one."""
-        headers = from_json(row["headers"])
+        headers = row["headers"] if isinstance(row["headers"], dict) else from_json(row["headers"])
         span = self.parts.telemetry.sending(headers)
         encoded = [(name, value.encode()) for name, value in headers.items()]
         return {"key": row["key"].encode(), "value": row["payload"], "headers": encoded, "timestamp": None}, span

@@ -32,10 +32,17 @@ ON CONFLICT (key) DO UPDATE
 SET seq = excluded.seq, org = excluded.org,
     version = CASE stream.version WHEN excluded.version - 1 THEN excluded.version END
 """
+# What there is to watch of the keys of an array, as one column: each with its sequence, version and owner.
+WATCHED = """
+(SELECT json_agg(json_build_array(k.key, COALESCE(s.seq, 0), COALESCE(s.version, 0), COALESCE(s.org, '')))
+ FROM unnest({keys}::text[]) AS k(key)
+ LEFT JOIN LATERAL (SELECT seq, version, org FROM stream WHERE key = k.key LIMIT 1) s ON true)
+"""
 OUTBOX = """
 INSERT INTO outbox (key, topic, event_id, headers, payload)
 SELECT key, topic, event_id, headers, payload FROM jsonb_to_recordset($1::jsonb)
 AS e(key text, topic text, event_id text, headers jsonb, payload text)
+RETURNING id, event_id
 """
 FORGET_TIMERS = """
 DELETE FROM timers t USING unnest($1::text[], $2::text[]) AS c(kind, ref) WHERE t.kind = c.kind AND t.ref = c.ref

@@ -25,6 +25,22 @@ NAMING = {
 }
 
 
+# One lock of the whole database: commands share it, whoever closes a day takes it alone. Two numbers: a space of its
+# own.
+DAY_LOCK = "7, 1"
+# What proves, within a command's one statement, that nothing is dated by a day that was closed. Two statements of its
+# own: the second sees all that was committed when the lock was had, and not only when the command's began.
+STILL_OPEN = f"""
+CREATE OR REPLACE FUNCTION still_open(day date) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF pg_try_advisory_xact_lock_shared({DAY_LOCK}) THEN
+        RETURN EXISTS (SELECT FROM clock WHERE id = 1 AND open = day);
+    END IF;
+    RETURN false;
+END $$
+"""
+
+
 def service_metadata() -> MetaData:
     """Fresh metadata that already holds the framework's tables; a service adds its own shelves to it."""
     metadata = MetaData(naming_convention=NAMING)

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from libs.runtime.tx import uuid7
+from libs.runtime.ids import uuid7
 
 TAKEN, DONE = "taken", "done"
 RESULT = ".result.json"

@@ -10,8 +10,6 @@ again under locks.
 from __future__ import annotations
 
 import json
-import os
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -27,6 +25,7 @@ from libs.kernel.calendar import Calendar
 from libs.kernel.errors import Invalid, NotFound
 from libs.kernel.policy import Dated
 from libs.runtime import statements
+from libs.runtime.ids import uuid7
 from libs.runtime.policies import PolicyBook
 from libs.runtime.shelf import Shelf
 
@@ -41,15 +40,6 @@ def adapter_of(body: type) -> TypeAdapter[Any]:
     if body not in _ADAPTERS:
         _ADAPTERS[body] = TypeAdapter(body)
     return _ADAPTERS[body]
-
-
-def uuid7() -> str:
-    """A time-ordered UUID (RFC 9562, version 7) as text."""
-    bits = (time.time_ns() // 1_000_000 << 80) | int.from_bytes(os.urandom(10))
-    bits = bits & ~(0xF << 76) | (0x7 << 76)
-    bits = bits & ~(0x3 << 62) | (0x2 << 62)
-    digits = f"{bits:032x}"
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +62,10 @@ class _Lot:
     dirty: dict[str, None] = field(default_factory=dict)
 
 
+class NeedsLocks(Exception):
+    """The work is to be done under locks: it wants more than one statement at its end."""
+
+
 class Unit:
     """The transaction: created by the runtime at a door, flushed once, committed by the runtime alone."""
 
@@ -90,13 +84,15 @@ class Unit:
         self.keys: tuple[str, ...] = ()
         self.committed: list[Callable[[], object]] = []
         self.rings: set[str] = set()
+        self.handed: list[dict[str, Any]] = []
+        """The rows that it put into the outbox."""
         self._seq: dict[str, int] = {}
         self._born: set[str] = set()
         self._owners: dict[str, str] = {}
         self.watching = False
         """Whether this began without locks: then whatever goes wrong in it is done again under them."""
         self._watched: dict[str, int] = {}
-        self._over = False
+        self._begun, self._holds, self._over = True, True, False
         self._lots: dict[str, _Lot] = {}
         self._events: list[dict[str, Any]] = []
         self._calls: list[dict[str, Any]] = []
@@ -111,8 +107,7 @@ class Unit:
         wanted = sorted(set(keys) - self._seq.keys())
         if not wanted:
             return
-        told = owners or {}
-        rows = await self.sql(statements.LOCK, wanted, [told.get(key, "") for key in wanted])
+        rows = await self.sql(statements.LOCK, wanted, [(owners or {}).get(key, "") for key in wanted])
         self.locked((row["key"], row["seq"], row["org"]) for row in rows)
 
     def locked(self, rows: Iterable[tuple[str, int, str]]) -> None:
@@ -127,9 +122,12 @@ class Unit:
         self._born.update(born)
         self.locked((key, 0, owner) for key in born)
 
-    def watch(self, rows: Iterable[tuple[str, int, int, str]]) -> None:
-        """Note keys that are only looked at, before a transaction has begun: last sequence, version and owner."""
-        found, self.watching = list(rows), True
+    def watch(self, rows: Iterable[tuple[str, int, int, str]], *, holds: bool = True) -> None:
+        """Note keys that are only looked at, before a transaction has begun: last sequence, version and owner.
+
+        Who cannot begin one and hold them later (`holds`) has to be done again for that.
+        """
+        found, self.watching, self._begun, self._holds = list(rows), True, False, holds
         self._watched = {key: version for key, _, version, _ in found}
         self.locked((key, seq, org) for key, seq, _, org in found)
 
@@ -137,10 +135,12 @@ class Unit:
         """Begin the transaction and lock what was only watched, as it was found; what has changed since fails."""
         if self._over:
             raise RuntimeError("the unit is committed: its one statement was its transaction")
-        if self._watched:
+        if not self._begun:
+            if not self._holds:
+                raise NeedsLocks
             await self.driver.execute("BEGIN")
             await self._read(statements.UNCHANGED, self._watched_rows())
-            self._watched = {}
+            self._begun = True
 
     def _watched_rows(self) -> str:
         return to_json(
@@ -237,10 +237,11 @@ class Unit:
         values = [value for _, of_part in written for value in of_part] + list(beside_values)
         # Behind all but the outbox: PostgreSQL runs the last part first and the others from the end, so a key's row is
         # locked before any other, here as elsewhere. Were it not so, a deadlock would have this done once more.
-        if self._watched:
-            parts.append(statements.UNCHANGED)
-            values.append(self._watched_rows())
-            self._watched, self._over = {}, True
+        if not self._begun:
+            self._begun, self._over = True, True
+            if self._watched:
+                parts.append(statements.UNCHANGED)
+                values.append(self._watched_rows())
         elif moved := self._touched():
             parts.append(statements.MOVED)
             values.append(to_json(moved).decode())
@@ -250,7 +251,9 @@ class Unit:
             self.rings.add("outbox")
         if not parts:
             return
-        await self._read(statements.together(tuple(parts)), *values)
+        rows = await self._read(statements.together(tuple(parts)), *values)
+        ids = {row["event_id"]: row["id"] for row in rows}
+        self.handed += [{**event, "id": ids[event["event_id"]]} for event in self._events]
         if events and self.journal:
             await self.sql(self.journal, events)
             self.rings.add("journal")

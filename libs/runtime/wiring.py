@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -15,21 +15,22 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from libs.events.envelope import Meta
 from libs.runtime.bell import Bell
 from libs.runtime.calls import Outbound
-from libs.runtime.database import transaction
+from libs.runtime.database import OVERTAKEN, is_transient, transaction
+from libs.runtime.handover import Handover
 from libs.runtime.keyring import Keyring
 from libs.runtime.policies import PolicyBook
 from libs.runtime.rates import Rates
 from libs.runtime.room import Room
 from libs.runtime.settings import Settings
+from libs.runtime.tables import DAY_LOCK
 from libs.runtime.telemetry import Telemetry
 from libs.runtime.tx import Booking, Tx, Unit
 from libs.runtime.waiting import Waiting
 
-# One lock of the whole database: commands share it, whoever closes a day takes it alone. Taken before the command's
-# first statement, so that the date it reads is the date it commits under. Two numbers: a space of its own.
-DAY_LOCK = "7, 1"
+# The lock comes before the command's first statement, so that the date it reads is the date it commits under.
 BEGIN_WITHIN_A_DAY = f"BEGIN; SELECT pg_advisory_xact_lock_shared({DAY_LOCK})"
 
+T = TypeVar("T")
 Reaction = Callable[[Tx, Any, Meta], Awaitable[None]]
 Reactions = Mapping[type, Reaction]
 Timer = Callable[[Tx, str, str], Awaitable[None]]
@@ -73,6 +74,7 @@ class Parts:
     waiting: Waiting = field(default_factory=Waiting)
     rates: Rates = field(default_factory=Rates)
     room: Room = field(default_factory=Room)
+    handover: Handover = field(default_factory=Handover)
     log: Any = field(default_factory=structlog.get_logger)
     telemetry: Telemetry = field(default_factory=Telemetry)
 
@@ -90,6 +92,22 @@ class Parts:
         """The same for keys that others hardly ever change meanwhile: they are watched, not locked (Unit.watch)."""
         async with self._within("") as unit:
             yield unit
+
+    async def attempt(self, work: Callable[[Unit], Awaitable[T]]) -> T | None:
+        """Work in such a unit; None, and nothing is changed, when it has to be done again under locks.
+
+        That is so when somebody else has changed one of its keys meanwhile, and after any failure: what was read may
+        not fit together then. Raises only what passes by itself.
+        """
+        try:
+            async with self.optimistic() as unit:
+                return await work(unit)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            if isinstance(error, OVERTAKEN):
+                self.telemetry.retried("locks")
+            return None
 
     @asynccontextmanager
     async def command(self) -> AsyncIterator[Unit]:
@@ -109,6 +127,7 @@ class Parts:
                 booking=self.booking,
             )
             yield unit
+        self.handover.give(unit.handed)
         self.bell.ring(unit.rings)
         for tell in unit.committed:
             tell()

@@ -88,7 +88,6 @@ def publish_before_commit() -> None:
 
     async def early(self: Any, beside: tuple[str, ...] = (), values: tuple[Any, ...] = ()) -> None:
         events = list(self._events)
-        await flush(self, beside, values)
         if events and not producers:
             producers.append(AIOKafkaProducer(bootstrap_servers=os.environ["KAFKA_BOOTSTRAP"]))
             await producers[0].start()
@@ -99,8 +98,9 @@ def publish_before_commit() -> None:
                 key=event["key"].encode(),
                 headers=[(name, value.encode()) for name, value in event["headers"].items()],
             )
-        if events and answers.STORE in beside and now():
+        if events and {answers.STORE, answers.STORE_WITHIN} & set(beside) and now():
             raise ConnectionResetError("planted: the commit fails after the events went out")
+        await flush(self, beside, values)
 
     flush = swap(tx.Unit, "flush", early)
 
@@ -241,15 +241,15 @@ def forget_a_timer() -> None:
 
 def invent_an_effect() -> None:
     """Now and then an event is told once more under another id, for a cause that never was."""
-    from libs.runtime import tx  # noqa: PLC0415 - see above
+    from libs.runtime import ids, tx  # noqa: PLC0415 - see above
 
     now = _Now()
 
     def inventive(self: Any, key: str, topic: str, event_id: str, headers: Any, payload: str) -> None:
         add(self, key, topic, event_id, headers, payload)
         if headers["ce_type"] in ("provision.changed.v1", "investigation.opened.v1") and now():
-            other = tx.uuid7()
-            again = {**headers, "ce_id": other, "ce_causationid": tx.uuid7()}
+            other = ids.uuid7()
+            again = {**headers, "ce_id": other, "ce_causationid": ids.uuid7()}
             add(self, key, topic, other, again, json.dumps(json.loads(payload)))
 
     add = swap(tx.Unit, "add_event", inventive)

@@ -245,5 +245,5 @@ async def build(admin_url: str) -> None:
         engine = create_async_engine(url, connect_args={"server_settings": {"search_path": name}})
         async with engine.begin() as conn:
             await conn.run_sync(METADATA.create_all if name in NAMES else service_metadata().create_all)
-            await conn.run_sync(migrate.let_observe)
+            await conn.run_sync(migrate.furnish)
         await engine.dispose()

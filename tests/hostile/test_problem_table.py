@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from libs.kernel import errors
-from libs.runtime.http import NotSeen, OutOfReach, Stale
+from libs.runtime.etags import NotSeen, Stale
+from libs.runtime.http import OutOfReach
 from libs.runtime.problems import HTTP_CODES, TITLES
 from libs.runtime.rates import TooMany
 from services.guarantee.domain.claim import ClaimState

@@ -141,7 +141,7 @@ async def test_a_command_that_knows_of_room_reads_nothing_of_what_has_passed_the
 
         async def read(looks: bool) -> Read:
             before = await Read.by(unit.driver)
-            (row,) = await unit.sql(answers.ENTER, "somebody", f"key {looks}", ["f1"], "", looks)
+            (row,) = await unit.sql(answers.ENTER, "somebody", f"key {looks}", ["f1"], looks, "")
             assert row["waiting"] == (1 if looks else None)
             return await Read.by(unit.driver) - before
 

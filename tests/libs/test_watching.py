@@ -42,13 +42,13 @@ async def versions(bench: Bench) -> dict[str, tuple[int, int]]:
         return {key: (seq, version) for key, seq, version in rows}
 
 
-async def meddle(bench: Bench, key: str, word: str) -> None:
+async def meddle(bench: Bench, key: str, word: str, *, topic: str = "rating") -> None:
     """A command of somebody else on the key, under its lock: one more word, and an event."""
     async with bench.parts.transaction() as unit:
         await unit.lock([key])
         tx = Tx(unit, Cause(actor="other"), DAY)
         await note(tx, key, word)
-        unit.add_event(key, "rating", f"other/{word}", {"ce_type": "information.verified.v1"}, "{}")
+        unit.add_event(key, topic, f"other/{key}/{word}", {"ce_type": "information.verified.v1"}, "{}")
         await unit.flush()
 
 
