@@ -245,7 +245,9 @@ class Consumer:
             unfinished: Sequence[str] = ()
         else:
             watched = (
-                None if culprits else await self.parts.attempt(lambda unit: self._take(unit, arrivals, lock=False))
+                None
+                if culprits
+                else await self.parts.attempt("locks", lambda unit: self._take(unit, arrivals, lock=False))
             )
             if watched is None:
                 async with self.parts.transaction() as unit:

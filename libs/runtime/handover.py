@@ -75,7 +75,7 @@ class Handover:
             elif number == last + 1:
                 self._took(key, number)
                 found.append(row)
-        return found
+        return found if found or not self._unread else None
 
     def reading(self) -> None:
         """The outbox is about to be read: what was handed over until now is found there."""

@@ -220,7 +220,7 @@ class CommandDoor(RequestDoor):
         """
         if not self.parts.journal:  # with one, every event takes a lock in the end
             watched = await self.parts.attempt(
-                lambda unit: self._act(unit, command, locks, status, fingerprint, lock=False)
+                "command_locks", lambda unit: self._act(unit, command, locks, status, fingerprint, lock=False)
             )
             if watched is not None:
                 return watched

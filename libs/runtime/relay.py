@@ -41,7 +41,7 @@ SELECT topic, part, "offset" FROM jsonb_to_recordset($1::jsonb) AS p(topic text,
 ON CONFLICT (topic, part) DO UPDATE SET "offset" = GREATEST(published."offset", excluded."offset")
 """
 _NEXT_SQL = """
-SELECT id, key, topic, (headers->>'ce_sequence')::bigint AS seq,
+SELECT id, key, topic, headers->>'ce_sequence' AS seq,
        convert_to(headers::text, 'UTF8') AS headers, convert_to(payload, 'UTF8') AS payload FROM (
     SELECT *, sum(octet_length(payload)) OVER (ORDER BY id) - octet_length(payload) AS ahead FROM (
         SELECT id, key, topic, headers, payload FROM outbox
@@ -112,7 +112,7 @@ class Relay:
                 self._look_again = time.monotonic() + POLL_SECONDS
                 while time.monotonic() < self._look_again and not self._closing:
                     if not await self._batch(driver):
-                        await woken(self._wake, seconds=POLL_SECONDS)
+                        await woken(self._wake, seconds=self._look_again - time.monotonic())
         finally:
             await self._sender.close()
 
@@ -168,7 +168,8 @@ class Relay:
         handover = self.parts.handover
         handover.reading()
         rows = await self._turn(driver, done, under_way)
-        handover.read([(row["key"], row["seq"]) for row in rows], more=self._is_full(rows))
+        known = [(row["key"], int(row["seq"])) for row in rows if row["seq"] and row["seq"].isdecimal()]
+        handover.read(known, more=self._is_full(rows))
         return rows
 
     def _is_full(self, rows: Any) -> bool:

@@ -125,7 +125,7 @@ class Unit:
     def watch(self, rows: Iterable[tuple[str, int, int, str]], *, holds: bool = True) -> None:
         """Note keys that are only looked at, before a transaction has begun: last sequence, version and owner.
 
-        Who cannot begin one and hold them later (`holds`) has to be done again for that.
+        With `holds` one may still begin and lock them (`hold`); without, the work is then to be done again.
         """
         found, self.watching, self._begun, self._holds = list(rows), True, False, holds
         self._watched = {key: version for key, _, version, _ in found}

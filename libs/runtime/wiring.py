@@ -13,18 +13,20 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.events.envelope import Meta
+from libs.kernel.errors import Rejection
 from libs.runtime.bell import Bell
 from libs.runtime.calls import Outbound
 from libs.runtime.database import OVERTAKEN, is_transient, transaction
 from libs.runtime.handover import Handover
 from libs.runtime.keyring import Keyring
+from libs.runtime.logs import fault
 from libs.runtime.policies import PolicyBook
 from libs.runtime.rates import Rates
 from libs.runtime.room import Room
 from libs.runtime.settings import Settings
 from libs.runtime.tables import DAY_LOCK
 from libs.runtime.telemetry import Telemetry
-from libs.runtime.tx import Booking, Tx, Unit
+from libs.runtime.tx import Booking, NeedsLocks, Tx, Unit
 from libs.runtime.waiting import Waiting
 
 # The lock comes before the command's first statement, so that the date it reads is the date it commits under.
@@ -93,11 +95,11 @@ class Parts:
         async with self._within("") as unit:
             yield unit
 
-    async def attempt(self, work: Callable[[Unit], Awaitable[T]]) -> T | None:
+    async def attempt(self, where: str, work: Callable[[Unit], Awaitable[T]]) -> T | None:
         """Work in such a unit; None, and nothing is changed, when it has to be done again under locks.
 
-        That is so when somebody else has changed one of its keys meanwhile, and after any failure: what was read may
-        not fit together then. Raises only what passes by itself.
+        That is so when somebody else has changed one of its keys meanwhile (then it is counted, as `where`), and after
+        any failure: what was read may not fit together then. Raises only what passes by itself. `work` gives something.
         """
         try:
             async with self.optimistic() as unit:
@@ -106,7 +108,9 @@ class Parts:
             if is_transient(error):
                 raise
             if isinstance(error, OVERTAKEN):
-                self.telemetry.retried("locks")
+                self.telemetry.retried(where)
+            elif not isinstance(error, (Rejection, NeedsLocks)):
+                self.log.warning("again_under_locks", error=fault(error))
             return None
 
     @asynccontextmanager

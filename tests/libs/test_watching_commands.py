@@ -39,7 +39,9 @@ async def dates(bench: Bench) -> list[str]:
 
 
 def overtaken(bench: Bench) -> float | None:
-    return bench.parts.telemetry.metrics.registry.get_sample_value("silverbear_retries_total", {"where": "locks"})
+    return bench.parts.telemetry.metrics.registry.get_sample_value(
+        "silverbear_retries_total", {"where": "command_locks"}
+    )
 
 
 def before_writing(monkeypatch: pytest.MonkeyPatch, do: Callable[[Unit], Any]) -> list[bool]:
