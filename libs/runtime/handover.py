@@ -7,7 +7,7 @@ here or from the outbox. In any doubt the relay reads.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,7 +39,7 @@ class Handover:
             self.reset()
 
     def reset(self) -> None:
-        """Something that was taken was not sent: begin anew, with what is in the outbox."""
+        """Begin anew, with what is in the outbox: something that was taken was not sent, or there is much."""
         self._taken.clear()
         self.look()
 
@@ -83,12 +83,10 @@ class Handover:
         self._rows.clear()
         self._bytes = 0
 
-    def read(self, rows: Sequence[tuple[str, int]], *, more: bool) -> None:
-        """These, each by key and sequence, were read from the outbox; `more` when it may hold others."""
+    def read(self, rows: Iterable[tuple[str, int]]) -> None:
+        """These, each by key and sequence, were all that was read from the outbox."""
         for key, number in rows:
             self._took(key, number)
-        if more:
-            self.look()
 
     def _took(self, key: str, number: int) -> None:
         self._taken[key] = number

@@ -168,8 +168,10 @@ class Relay:
         handover = self.parts.handover
         handover.reading()
         rows = await self._turn(driver, done, under_way)
-        known = [(row["key"], int(row["seq"])) for row in rows if row["seq"] and row["seq"].isdecimal()]
-        handover.read(known, more=self._is_full(rows))
+        if self._is_full(rows):
+            handover.reset()  # there is more behind it
+        else:
+            handover.read((row["key"], int(row["seq"])) for row in rows if row["seq"] and row["seq"].isdecimal())
         return rows
 
     def _is_full(self, rows: Any) -> bool:

@@ -28,7 +28,7 @@ def read() -> Iterator[Handover]:
     made = Handover()
     with made.leading():
         made.reading()
-        made.read([], more=False)
+        made.read([])
         yield made
 
 
@@ -56,11 +56,11 @@ def test_behind_a_gap_or_of_a_key_that_is_not_known_the_outbox_is_read(known: bo
         assert taken(made) == [*([("a", 1)] if known else []), ("b", 1)]
         assert taken(made) is None
         made.reading()
-        made.read([], more=False)
+        made.read([])
         made.give([row("d", 7)])
         assert taken(made) is None, "at once, not only when something else comes"
         made.reading()
-        made.read([("a", 2), ("a", 3), ("c", 1)], more=False)
+        made.read([("a", 2), ("a", 3), ("c", 1)])
         made.give([row("c", 1), row("a", 4)])
         assert taken(made) == [("a", 4)]
 
@@ -72,14 +72,15 @@ def test_what_is_committed_while_the_outbox_is_read_is_sent_once() -> None:
         assert taken(made) is None
         made.reading()
         made.give([row("a", 1), row("a", 2)])
-        made.read([("a", 1)], more=False)
+        made.read([("a", 1)])
         assert taken(made) == [("a", 2)]
 
 
 def test_nothing_is_taken_before_all_that_was_there_is_read() -> None:
     with read() as made:
         made.reading()
-        made.read([("a", 1)], more=True)
+        made.give([row("a", 1)])
+        made.reset()
         made.give([row("a", 2)])
         assert taken(made) is None
 
@@ -98,7 +99,7 @@ def test_after_something_was_not_sent_its_key_is_unknown() -> None:
         assert taken(made) == [("a", 1)]
         made.reset()
         made.reading()
-        made.read([], more=False)
+        made.read([])
         made.give([row("a", 2)])
         assert taken(made) is None
 
@@ -109,7 +110,7 @@ def test_who_does_not_lead_takes_nothing_and_a_new_leader_reads_first() -> None:
     with made.leading():
         assert taken(made) is None
         made.reading()
-        made.read([], more=False)
+        made.read([])
         assert taken(made) == []
     made.reading()
     made.give([row("a", 1)])
