@@ -19,7 +19,6 @@ from libs.runtime.calls import Outbound
 from libs.runtime.database import OVERTAKEN, is_transient, transaction
 from libs.runtime.handover import Handover
 from libs.runtime.keyring import Keyring
-from libs.runtime.logs import fault
 from libs.runtime.policies import PolicyBook
 from libs.runtime.rates import Rates
 from libs.runtime.room import Room
@@ -99,7 +98,8 @@ class Parts:
         """Work in such a unit; None, and nothing is changed, when it has to be done again under locks.
 
         That is so when somebody else has changed one of its keys meanwhile (then it is counted, as `where`), and after
-        any failure: what was read may not fit together then. Raises only what passes by itself. `work` gives something.
+        any failure: what was read may not fit together then (counted as `doubt`, unless it is a refusal). Raises only
+        what passes by itself. `work` gives something.
         """
         try:
             async with self.optimistic() as unit:
@@ -110,7 +110,7 @@ class Parts:
             if isinstance(error, OVERTAKEN):
                 self.telemetry.retried(where)
             elif not isinstance(error, (Rejection, NeedsLocks)):
-                self.log.warning("again_under_locks", error=fault(error))
+                self.telemetry.retried("doubt")
             return None
 
     @asynccontextmanager
