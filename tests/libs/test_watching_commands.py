@@ -213,6 +213,24 @@ async def test_an_error_counts_only_under_locks(toy_bench: Make, monkeypatch: py
         assert await seen(bench) == {"f1": ["a"]}
 
 
+async def test_what_fails_for_no_reason_that_is_known_is_counted(
+    toy_bench: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault of the watching itself would else go unseen: all would be done under locks."""
+
+    async def broken(unit: Unit) -> None:
+        if unit.watching:
+            raise LookupError("broken")
+
+    before_writing(monkeypatch, broken)
+    async with toy_bench("application") as bench:
+        await bench.open(DAY)
+        assert (await refer(bench)).status_code == 201
+        value = bench.parts.telemetry.metrics.registry.get_sample_value
+        assert value("silverbear_retries_total", {"where": "doubt"}) == 1
+        assert overtaken(bench) is None
+
+
 async def test_a_command_that_asks_the_database_something_of_its_own_is_done_under_locks(
     toy_bench: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
