@@ -244,11 +244,9 @@ class Consumer:
         if await pass_by(self.parts, arrivals):
             unfinished: Sequence[str] = ()
         else:
-            watched = (
-                None
-                if culprits
-                else await self.parts.attempt("locks", lambda unit: self._take(unit, arrivals, lock=False))
-            )
+            watched = None
+            if not culprits:
+                watched = await self.parts.attempt("locks", lambda unit: self._take(unit, arrivals, lock=False))
             if watched is None:
                 async with self.parts.transaction() as unit:
                     watched = await self._take(unit, arrivals, culprits)

@@ -79,9 +79,8 @@ class Handover:
 
     def reading(self) -> None:
         """The outbox is about to be read: what was handed over until now is found there."""
+        self.look()
         self._unread = False
-        self._rows.clear()
-        self._bytes = 0
 
     def read(self, rows: Iterable[tuple[str, int]]) -> None:
         """These, each by key and sequence, were all that was read from the outbox."""

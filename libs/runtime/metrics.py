@@ -118,7 +118,7 @@ class Metrics(Collector):
         )
         self.published = Counter("events_published", "Events acknowledged by the broker", ("topic",), **common)
         self.retries = Counter(
-            "retries", "Attempts that a transient fault or a changed key made necessary", ("where",), **common
+            "retries", "Attempts that a transient fault, a changed key or a doubt made necessary", ("where",), **common
         )
         ProcessCollector(registry=self.registry)
         self._standing: Figures = {}

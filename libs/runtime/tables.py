@@ -25,8 +25,7 @@ NAMING = {
 }
 
 
-# One lock of the whole database: commands share it, whoever closes a day takes it alone. Two numbers: a space of its
-# own.
+# One lock of the whole database, in a space of two numbers: commands share it, whoever closes a day takes it alone.
 DAY_LOCK = "7, 1"
 # What proves, within a command's one statement, that nothing is dated by a day that was closed. Two statements of its
 # own: the second sees all that was committed when the lock was had, and not only when the command's began.
